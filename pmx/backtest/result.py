@@ -1,0 +1,102 @@
+"""What a backtest returns: one frozen record of tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+
+from pmx.backtest.metrics import drawdown, performance
+from pmx.policy import Policy
+from pmx.projection import Allocation
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """The record of a backtest. Dates are closes; all weights are signed fractions of NAV.
+
+    Attributes
+    ----------
+    policy : Policy
+        The policy that was run.
+    nav : Series by date
+        Net asset value after the day's trading, base currency.
+    weights : DataFrame, date × symbol
+        Weights decided at each close, ``CASH`` included; rows sum to 1.
+    positions : DataFrame, date × (bucket, symbol)
+        Quantities held after the day's trading.
+    bucket_weights : DataFrame, date × bucket
+        What each bucket is worth after the day's trading, and ``CASH``.
+    safe_weight : Series by date
+        Share of NAV not at risk in each decision.
+    safe_floor : float
+        The floor it is held to; 0 when there is none.
+    risk_scale : DataFrame, date × bucket
+        Scale ``s_b`` used in each decision.
+    trades : DataFrame
+        One row a symbol and day: date, symbol, quantity, price, value, cost, reason.
+    rules : DataFrame by rule
+        ``days``, ``days_binding``, ``share_binding``, ``mean_shadow_price`` (over all days), ``days_given_way``,
+        ``max_violation``, ``source``.
+    status : Series by date
+        Status of each decision.
+    distance_bound : Series by date
+        Certificate of each decision.
+    interest : Series by date
+        Interest on cash, base currency.
+    last : Allocation or None
+        The last decision, whole.
+    rf : Series or float
+        Risk-free simple return of each period, from the cash rate that was run.
+    periods_per_year : float
+        Used by ``metrics``.
+    """
+
+    policy: Policy
+    nav: pd.Series
+    weights: pd.DataFrame
+    positions: pd.DataFrame
+    bucket_weights: pd.DataFrame
+    safe_weight: pd.Series
+    safe_floor: float
+    risk_scale: pd.DataFrame
+    trades: pd.DataFrame
+    rules: pd.DataFrame
+    status: pd.Series
+    distance_bound: pd.Series
+    interest: pd.Series
+    last: Allocation | None
+    rf: pd.Series | float = 0.0
+    periods_per_year: float = 252.0
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def drawdown(self) -> pd.Series:
+        """Drawdown from the running peak, fraction ≥ 0."""
+        return drawdown(self.nav)
+
+    @property
+    def returns(self) -> pd.Series:
+        """Simple return of each period."""
+        return self.nav.pct_change().iloc[1:].rename("return")
+
+    @cached_property
+    def metrics(self) -> pd.Series:
+        """Performance figures with the run's own cash rate as ``rf``; see :meth:`performance`."""
+        return self.performance(rf=self.rf, periods_per_year=self.periods_per_year)
+
+    def performance(self, *, rf: pd.Series | float = 0.0, periods_per_year: float = 252.0) -> pd.Series:
+        """Return the figures of :func:`pmx.backtest.metrics.performance`, with trading and cost beside them.
+
+        Adds ``turnover`` (½ Σ|trade| ÷ NAV, a year), ``cost`` (paid, fraction of mean NAV, a year) and ``trades`` (count).
+        """
+        figures = performance(self.nav, rf=rf, periods_per_year=periods_per_year)
+        years = (len(self.nav) - 1) / periods_per_year
+        traded, cost = 0.0, 0.0
+        if len(self.trades):
+            at = self.nav.reindex(self.trades["date"]).to_numpy()
+            traded = 0.5 * float((self.trades["value"].abs().to_numpy() / at).sum())
+            cost = float((self.trades["cost"].to_numpy() / at).sum())
+        extra = pd.Series({"turnover": traded / years, "cost": cost / years, "trades": float(len(self.trades))})
+        return pd.concat([figures, extra]).rename("value")

@@ -1,0 +1,159 @@
+"""Cash and quantities: marked at closes, traded at closes, never losing a cent between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmx.errors import DataError, LedgerError
+from pmx.portfolio import PortfolioSnapshot
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One symbol's trade, netted over buckets.
+
+    Attributes
+    ----------
+    symbol : str
+        What was traded.
+    quantity : float
+        Units, signed.
+    price, value, cost : float
+        Base currency; ``value`` is signed, ``cost`` is not.
+    reason : str
+        ``"rebalance"`` or ``"delisted"``.
+    """
+
+    symbol: str
+    quantity: float
+    price: float
+    value: float
+    cost: float
+    reason: str
+
+
+class Account:
+    """What is owned, by (bucket, symbol), in one currency.
+
+    Profit is kept apart by bucket; trades are netted by symbol, and costs are charged on the net.
+
+    Parameters
+    ----------
+    positions : sequence of (bucket, symbol)
+        Everything that can be held.
+    symbols : sequence of str
+        The columns of the price rows.
+    cash : float
+        Opening cash, base currency.
+    cost_rates : array, shape (n_symbols,)
+        Cost of one side, fraction of the traded value.
+    """
+
+    def __init__(
+        self, positions: Sequence[tuple[str, str]], symbols: Sequence[str], cash: float, cost_rates: Array
+    ) -> None:
+        if not np.isfinite(cash) or cash <= 0:
+            raise DataError(f"opening cash is {cash}; it must be a positive amount of the base currency")
+        self.positions = tuple(positions)
+        self.symbols = tuple(symbols)
+        column = {symbol: i for i, symbol in enumerate(self.symbols)}
+        missing = [symbol for _, symbol in self.positions if symbol not in column]
+        if missing:
+            raise DataError(f"there is no price column for {missing[0]}; add it, or leave the symbol out of the policy")
+        self.column = np.array([column[symbol] for _, symbol in self.positions], dtype=np.intp)
+        self.cash = float(cash)
+        self.quantities = np.zeros(len(self.positions))
+        self.marks = np.full(len(self.symbols), np.nan)
+        self.bars_stale = np.zeros(len(self.symbols), dtype=np.int64)
+        self._cost_rates = np.asarray(cost_rates, dtype=np.float64)
+
+    @property
+    def values(self) -> Array:
+        """Marked value of each position, base currency, shape (n,)."""
+        price = self.marks[self.column]
+        return np.where(self.quantities == 0.0, 0.0, self.quantities * price)
+
+    @property
+    def nav(self) -> float:
+        """Cash plus marked value, base currency."""
+        return self.cash + float(self.values.sum())
+
+    def accrue(self, rate: float) -> float:
+        """Add interest on cash, ``rate`` a simple fraction for the whole span; return the amount."""
+        interest = self.cash * rate
+        self.cash += interest
+        return interest
+
+    def mark(self, closes: Array) -> Array:
+        """Take in one row of closes; return each position's profit since the last one, shape (n,).
+
+        A missing close keeps the last mark. Symbols that were never priced have no mark and cannot be held.
+        """
+        fresh = np.isfinite(closes)
+        before = self.marks
+        self.marks = np.where(fresh, closes, before)
+        self.bars_stale = np.where(fresh, 0, self.bars_stale + 1)
+        move = np.where(np.isfinite(before), self.marks - before, 0.0)
+        return np.where(self.quantities == 0.0, 0.0, self.quantities * move[self.column])
+
+    def rebalance(self, weights: Array, tradable: NDArray[np.bool_]) -> list[Fill]:
+        """Trade to weights of the NAV before costs, at the marks.
+
+        Parameters
+        ----------
+        weights : array, shape (n,)
+            Signed fractions of NAV. Positions in symbols that are not tradable are left as they are.
+        tradable : array of bool, shape (n_symbols,)
+            Symbols that have a price to trade at.
+
+        Returns
+        -------
+        list of Fill
+            One for each symbol that traded.
+        """
+        price = self.marks[self.column]
+        can = tradable[self.column] & np.isfinite(price)
+        wanted = np.divide(weights * self.nav, price, out=np.zeros(len(weights)), where=can)
+        return self.trade_to(np.where(can, wanted, self.quantities), "rebalance")
+
+    def trade_to(self, quantities: Array, reason: str) -> list[Fill]:
+        """Change the quantities at the marks, charge costs, and return what was traded.
+
+        Raises
+        ------
+        LedgerError
+            When something without a price would be traded; nothing is changed then.
+        """
+        change = quantities - self.quantities
+        net = np.bincount(self.column, weights=change, minlength=len(self.symbols))
+        touched = np.bincount(self.column, weights=np.abs(change), minlength=len(self.symbols)) > 0
+        if (touched & ~np.isfinite(self.marks)).any():
+            symbol = self.symbols[int(np.flatnonzero(touched & ~np.isfinite(self.marks))[0])]
+            raise LedgerError(f"{symbol} has never had a price and cannot be traded; wait for its first close")
+        moved = np.flatnonzero(net)
+        value = net[moved] * self.marks[moved]
+        cost = np.abs(value) * self._cost_rates[moved]
+        self.quantities = np.asarray(quantities, dtype=np.float64).copy()
+        self.cash -= float(value.sum()) + float(cost.sum())
+        return [
+            Fill(self.symbols[i], float(net[i]), float(self.marks[i]), float(v), float(c), reason)
+            for i, v, c in zip(moved, value, cost, strict=True)
+        ]
+
+    def close_delisted(self, max_stale_bars: int) -> list[Fill]:
+        """Turn holdings that have had no price for too long into cash at their last mark."""
+        gone = (self.bars_stale > max_stale_bars)[self.column] & (self.quantities != 0.0)
+        if not gone.any():
+            return []
+        return self.trade_to(np.where(gone, 0.0, self.quantities), "delisted")
+
+    def snapshot(self, base_currency: str) -> PortfolioSnapshot:
+        """Return what is owned as a snapshot, for `compute_nav` and order sizing."""
+        held = {position: float(q) for position, q in zip(self.positions, self.quantities, strict=True) if q}
+        return PortfolioSnapshot(self.cash, held, base_currency)

@@ -1,0 +1,7 @@
+"""YAML files to one frozen, typed policy that knows where each of its values came from."""
+
+from pmx.policy.keys import parse_override
+from pmx.policy.loading import load_policy, shipped_config, write_default_policy
+from pmx.policy.policy import Policy
+
+__all__ = ["Policy", "load_policy", "parse_override", "shipped_config", "write_default_policy"]

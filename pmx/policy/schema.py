@@ -1,0 +1,317 @@
+"""The typed shape of a policy: one frozen model for each file in ``config/``.
+
+Fractions are of NAV unless said otherwise. A limit that is ``None`` (``null`` in YAML) is no limit: its rule
+does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pmx.policy.frozen_dict import FrozenDict
+
+V = TypeVar("V")
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
+#: A name that becomes part of a rule's name and of a dotted key, so it holds no dot and no blank.
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
+SolverName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Labelled = Annotated[Mapping[Label, V], AfterValidator(FrozenDict)]
+BySymbol = Annotated[Mapping[Name, V], AfterValidator(FrozenDict)]
+
+#: What a soft rule may cost before it gives way, in multiples of the strongest pull that any wish or holding
+#: exerts on the portfolio. At 10 it gives way only where a hard rule forces it.
+SOFT_PENALTY = 10.0
+
+
+class Section(BaseModel):
+    """Frozen, strict, and closed: a key that is not a field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """Return the keys that this section knows, in order."""
+        return tuple(cls.model_fields)
+
+
+# --- risk_buckets.yml ------------------------------------------------------------------------------------
+
+
+class Portfolio(Section):
+    """Limits on the whole portfolio and the metric of the projection."""
+
+    base_currency: Name = "USD"
+    distance: Literal["relative", "absolute", "risk"] = "relative"
+    cash_min: Fraction | None = 0.0
+    gross_max: Positive | None = 1.0
+    volatility_max: Positive | None = None  # annualised
+    residual_symbol: Name | None = None
+
+
+class Bucket(Section):
+    """A named slice of NAV."""
+
+    role: Literal["safe", "risk"]
+    base_nav_frac: Fraction
+    min_nav_frac: Fraction = 0.0
+    max_nav_frac: Fraction = 1.0
+    symbols: tuple[Name, ...] = ()  # names or shell patterns such as "NGX:*"; empty admits every symbol
+    standing: BySymbol[Finite] = Field(default_factory=FrozenDict)  # relative weights held without any signal
+    allow_short: bool = False
+    notes: str = ""
+
+
+class CustomRule(Section):
+    """A linear rule of the user's own over symbols, buckets and markets."""
+
+    symbols: BySymbol[Finite] = Field(default_factory=FrozenDict)
+    buckets: Labelled[Finite] = Field(default_factory=FrozenDict)
+    markets: Labelled[Finite] = Field(default_factory=FrozenDict)
+    exposure: Literal["net", "gross"] = "net"  # net: signed weights; gross: their absolute values
+    min: Finite | None = None
+    max: Finite | None = None
+    hard: bool = True
+    penalty: NonNegative = SOFT_PENALTY
+
+
+class RiskBuckets(Section):
+    """``risk_buckets.yml``: NAV budgets."""
+
+    enabled: bool = True
+    default_bucket: Name | None = None  # bucket of a symbol that no bucket lists
+    portfolio: Portfolio = Field(default_factory=Portfolio)
+    buckets: Labelled[Bucket] = Field(default_factory=FrozenDict)
+    custom_rules: Labelled[CustomRule] = Field(default_factory=FrozenDict)
+
+
+# --- barbell.yml -----------------------------------------------------------------------------------------
+
+
+class SafeBucket(Section):
+    """The safe end of the barbell. Safe weight is 1 − Σ risk positions, so it includes cash."""
+
+    symbols: tuple[Name, ...] = ()
+    min_weight: Fraction = 0.70
+    max_weight: Fraction | None = 0.95
+    max_weight_penalty: NonNegative = 0.0  # 0: report only; > 0: lift risk positions up to this fraction
+    max_per_position: Fraction | None = None
+
+
+class RiskBucket(Section):
+    """The risk end of the barbell."""
+
+    max_weight: Fraction | None = 0.25
+    max_per_position: Fraction | None = None
+
+
+class Barbell(Section):
+    """``barbell.yml``: the Taleb barbell, the markets, and their caps."""
+
+    enable_barbell_allocation: bool = True
+    enable_barbell_validation: bool = False
+    enable_antifragility_tests: bool = False
+    safe_bucket: SafeBucket = Field(default_factory=SafeBucket)
+    risk_bucket: RiskBucket = Field(default_factory=RiskBucket)
+    markets: Labelled[tuple[Name, ...]] = Field(default_factory=FrozenDict)  # market → names or shell patterns
+    market_caps: Labelled[Fraction] = Field(default_factory=FrozenDict)
+    symbol_caps: BySymbol[Fraction] = Field(default_factory=FrozenDict)
+
+
+# --- risk_scaler.yml -------------------------------------------------------------------------------------
+
+
+class BucketScaler(Section):
+    """How one bucket's budget answers to its volatility and drawdown."""
+
+    target_vol: Positive  # annualised
+    max_drawdown: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] = 0.2  # tolerated
+    vol_sensitivity: NonNegative = 1.0
+    dd_sensitivity: NonNegative = 1.0
+    min_scale: NonNegative = 0.25
+    max_scale: Positive = 1.0
+
+
+class VolatilityModel(Section):
+    """The volatility model of the scaler."""
+
+    model: Literal["GARCH", "GJR", "EGARCH"] = "GARCH"
+    distribution: Literal["normal", "t"] = "normal"
+    window: Annotated[int, Field(ge=50)] = 1000  # bars
+    refit_every: Annotated[int, Field(ge=1)] = 63  # bars
+    min_observations: Annotated[int, Field(ge=20)] = 250
+    ewma_decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.94
+    periods_per_year: Positive = 252.0
+
+
+class RiskScaler(Section):
+    """``risk_scaler.yml``."""
+
+    enabled: bool = True
+    volatility: VolatilityModel = Field(default_factory=VolatilityModel)
+    covariance_decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.97
+    buckets: Labelled[BucketScaler] = Field(default_factory=FrozenDict)
+
+
+# --- signal_routing_config.yml ---------------------------------------------------------------------------
+
+
+class Source(Section):
+    """Where the signals of one source go, and what they must show to be heard."""
+
+    bucket: Name
+    priority: Annotated[int, Field(ge=1)]  # 1 is heard first
+    min_edge: NonNegative = 0.0
+    min_confidence: Fraction = 0.0
+    fallback: bool = False  # heard only for symbols on which every higher source is silent
+    market_buckets: Labelled[Label] = Field(default_factory=FrozenDict)  # market → bucket, in place of `bucket`
+
+
+class TimeSeriesEngine(Section):
+    """The AR mean, GARCH volatility engine."""
+
+    enabled: bool = True
+    horizon: Annotated[int, Field(ge=1)] = 10  # bars
+    lags: Annotated[int, Field(ge=1, le=20)] = 1
+    window: Annotated[int, Field(ge=100)] = 1000
+    refit_every: Annotated[int, Field(ge=1)] = 21
+    min_observations: Annotated[int, Field(ge=50)] = 500
+    volatility: Literal["GARCH", "GJR", "EGARCH"] = "GARCH"
+    distribution: Literal["normal", "t"] = "normal"
+    round_trip_cost_bps: NonNegative | None = None  # None: twice one side of the costs in execution.yml
+
+
+class Engines(Section):
+    """The signal engines that run."""
+
+    time_series: TimeSeriesEngine = Field(default_factory=TimeSeriesEngine)
+
+
+class SignalRouting(Section):
+    """``signal_routing_config.yml``."""
+
+    enable_llm_fallback: bool = False
+    full_conviction: Labelled[Positive] = Field(default_factory=FrozenDict)  # bucket → Σ conviction that fills it
+    default_full_conviction: Positive = 1.0
+    sources: Labelled[Source] = Field(default_factory=FrozenDict)
+    engines: Engines = Field(default_factory=Engines)
+
+
+# --- quant_success_config.yml and forecaster_monitoring.yml ----------------------------------------------
+
+
+class QuantSuccess(Section):
+    """``quant_success_config.yml``: what a time-series signal must have shown to pass."""
+
+    lookback_bars: Annotated[int, Field(ge=20)] = 252
+    min_expected_profit: Finite = 0.0
+    min_sharpe_ratio: Finite = 0.0
+    min_sortino_ratio: Finite = 0.0
+    min_profit_factor: NonNegative = 1.0
+    max_drawdown: Fraction = 0.25
+    min_directional_accuracy: Fraction = 0.5
+    max_error_vs_baseline: Positive = 1.0  # forecast RMSE ÷ random-walk RMSE
+    hard_criteria: tuple[Name, ...] = ("min_expected_profit", "max_drawdown")
+    score_weights: Labelled[NonNegative] = Field(default_factory=FrozenDict)
+    pass_score: Fraction = 0.6
+
+
+class ForecasterMonitoring(Section):
+    """``forecaster_monitoring.yml``: when a whole forecaster is no longer healthy."""
+
+    lookback_signals: Annotated[int, Field(ge=1)] = 500
+    max_fail_fraction: Fraction = 0.5
+    max_negative_expected_profit_fraction: Fraction = 0.5
+    min_signals: Annotated[int, Field(ge=1)] = 20
+
+
+# --- execution.yml ---------------------------------------------------------------------------------------
+
+
+class Turnover(Section):
+    """Limits and prices on trading."""
+
+    max: Fraction | None = None  # ½ Σ|trade| ÷ NAV, one decision
+    hard: bool = False
+    penalty: NonNegative = SOFT_PENALTY
+    cost: NonNegative = 0.0  # κ: objective price of one NAV traded; a trade that gains less is not made
+
+
+class Liquidity(Section):
+    """Share of a day's volume that one decision may trade."""
+
+    participation: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    hard: bool = False  # False: a forced sale may exceed it, and says so; True: never
+    penalty: NonNegative = SOFT_PENALTY
+
+
+class Costs(Section):
+    """What trading costs, in basis points of the traded value, one side."""
+
+    commission_bps: NonNegative = 1.0
+    half_spread_bps: NonNegative = 1.0
+    per_symbol_bps: BySymbol[NonNegative] = Field(default_factory=FrozenDict)  # all-in, replaces both
+
+
+class Solver(Section):
+    """Which cvxpy solvers are tried, in order."""
+
+    name: SolverName = "CLARABEL"
+    fallbacks: tuple[SolverName, ...] = ("PIQP", "OSQP", "SCS")
+
+
+class Sizing(Section):
+    """How weights become orders."""
+
+    lot_size: Positive | None = None  # units in one lot; None: fractional
+    lot_sizes: BySymbol[Positive] = Field(default_factory=FrozenDict)
+    min_order_nav_frac: Fraction = 0.0
+
+
+class Execution(Section):
+    """``execution.yml``."""
+
+    trade_at: Literal["next_close", "close"] = "next_close"
+    turnover: Turnover = Field(default_factory=Turnover)
+    liquidity: Liquidity = Field(default_factory=Liquidity)
+    costs: Costs = Field(default_factory=Costs)
+    solver: Solver = Field(default_factory=Solver)
+    sizing: Sizing = Field(default_factory=Sizing)
+    max_stale_bars: Annotated[int, Field(ge=0)] = 5  # a symbol without a price for longer is delisted
+    max_fx_age_days: Annotated[int, Field(ge=0)] = 5
+    gate_mode: Literal["reduce_only", "exit"] = "reduce_only"  # for gates named without a mode
+
+
+# --- options_config.yml ----------------------------------------------------------------------------------
+
+
+class OptionsTrading(Section):
+    """Derivatives. Not valued yet, so it cannot be switched on."""
+
+    enabled: bool = False
+
+
+class OptionsConfig(Section):
+    """``options_config.yml``."""
+
+    options_trading: OptionsTrading = Field(default_factory=OptionsTrading)
+
+
+#: File stem → model, in the order in which the files are read.
+SECTIONS: dict[str, type[Section]] = {
+    "risk_buckets": RiskBuckets,
+    "barbell": Barbell,
+    "risk_scaler": RiskScaler,
+    "signal_routing_config": SignalRouting,
+    "quant_success_config": QuantSuccess,
+    "forecaster_monitoring": ForecasterMonitoring,
+    "execution": Execution,
+    "options_config": OptionsConfig,
+}

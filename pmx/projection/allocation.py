@@ -1,0 +1,260 @@
+"""The answer: weights, their proof, and their explanation."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from pmx.errors import DataError
+from pmx.projection.certificate import HARD_TOLERANCE, Certificate
+from pmx.projection.explain import RuleReading, attribution_table, read_rules, rules_table
+from pmx.projection.program import Array, Index, Point, Program
+
+CASH = "CASH"
+
+#: A soft rule has given way when it is overrun by more than this.
+RELAXED_ABOVE = 1e-9
+
+
+class Status(enum.StrEnum):
+    """How an answer came about; the text of each is advice to a person."""
+
+    OPTIMAL = "optimal"
+    RELAXED = "relaxed"
+    BYPASSED = "bypassed"
+
+    @property
+    def advice(self) -> str:
+        """What to make of it, in a sentence."""
+        return {
+            Status.OPTIMAL: "Every rule holds; these are the weights closest to the wish.",
+            Status.RELAXED: "Every hard rule holds; a soft rule gave way, see `violation` in the rules table.",
+            Status.BYPASSED: "The policy layer is switched off; these are the caller's weights, unchanged.",
+        }[self]
+
+
+@dataclass(frozen=True, slots=True)
+class LinearRules:
+    """The linear rules of an allocation, for code that must keep obeying them (rounding to lots, say).
+
+    Attributes
+    ----------
+    names : tuple of str
+        Rule names, one for each row.
+    A : array, shape (K, n)
+        Coefficients on unsigned weights ``u``.
+    lo, hi : array, shape (K,)
+        Limits, ±inf where absent.
+    hard : array of bool, shape (K,)
+        Which of them may never give way.
+    lower, upper : array, shape (n,)
+        Hard bounds of each position.
+    sign : array, shape (n,)
+        Signed weight = ``sign · u``.
+    """
+
+    names: tuple[str, ...]
+    A: Array
+    lo: Array
+    hi: Array
+    hard: np.ndarray
+    lower: Array
+    upper: Array
+    sign: Array
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Feasible weights with certificate, prices and attribution.
+
+    Attributes
+    ----------
+    status : Status
+        ``OPTIMAL``, ``RELAXED`` or ``BYPASSED``.
+    certificate : Certificate
+        How far from the exact answer these weights can be at most.
+    index : MultiIndex (bucket, symbol)
+        The positions.
+    program, point : Program and Point, or None
+        The arrays that were solved and their solution; None when the layer was bypassed.
+    residual_symbol : str or None
+        Symbol that takes what is left above the minimum of cash.
+    cash_min : float, fraction of NAV
+        What stays in cash when there is a residual symbol.
+    """
+
+    status: Status
+    certificate: Certificate
+    index: pd.MultiIndex
+    signed: Array
+    wished: Array
+    program: Program | None = None
+    point: Point | None = None
+    residual_symbol: str | None = None
+    cash_min: float = 0.0
+    given_cash: float | None = None
+
+    @cached_property
+    def positions(self) -> pd.Series:
+        """Signed weight of each (bucket, symbol), fraction of NAV."""
+        return pd.Series(self.signed.copy(), index=self.index, name="weight")
+
+    @cached_property
+    def target(self) -> pd.Series:
+        """What the signals asked for, signed, fraction of NAV."""
+        return pd.Series(self.wished.copy(), index=self.index, name="target")
+
+    @property
+    def residual(self) -> float:
+        """What the residual symbol takes beside its own positions, fraction of NAV; 0 when there is none."""
+        if self.residual_symbol is None or self.given_cash is not None:
+            return 0.0
+        return max(1.0 - math.fsum(self.signed.tolist()) - self.cash_min, 0.0)
+
+    @property
+    def cash(self) -> float:
+        """Weight of cash, fraction of NAV."""
+        if self.given_cash is not None:
+            return self.given_cash
+        return 1.0 - math.fsum([*self.signed.tolist(), self.residual])
+
+    @cached_property
+    def weights(self) -> pd.Series:
+        """Signed weight of each symbol and of ``CASH``, fraction of NAV; sums to 1."""
+        totals: dict[str, float] = {}
+        for symbol, weight in zip(self.index.get_level_values("symbol"), self.signed.tolist(), strict=True):
+            totals[symbol] = totals[symbol] + weight if symbol in totals else weight
+        if self.residual_symbol is not None and self.given_cash is None:
+            totals[self.residual_symbol] = totals.get(self.residual_symbol, 0.0) + self.residual
+        totals[CASH] = self.cash
+        return pd.Series(totals, name="weight", dtype="float64").rename_axis("symbol")
+
+    @cached_property
+    def by_bucket(self) -> pd.Series:
+        """Signed weight of each bucket, fraction of NAV."""
+        return self.positions.groupby(level="bucket", sort=False).sum()
+
+    @cached_property
+    def readings(self) -> tuple[RuleReading, ...]:
+        """One record for each named rule, as plain data; see :class:`pmx.projection.explain.RuleReading`."""
+        if self.program is None or self.point is None:
+            return ()
+        return tuple(read_rules(self.program, self.point))
+
+    @cached_property
+    def rules(self) -> pd.DataFrame:
+        """One line for each named rule; columns as in :class:`pmx.projection.explain.RuleReading`."""
+        return rules_table(self.readings)
+
+    @cached_property
+    def attribution(self) -> pd.DataFrame:
+        """One row a position: target, what each rule took or gave, weight; rows sum exactly."""
+        if self.program is None or self.point is None:
+            return pd.DataFrame({"target": self.target, "weight": self.positions})
+        return attribution_table(self.program, self.point, self.index)
+
+    @property
+    def safe_weight(self) -> float:
+        """Share of NAV that is not at risk, ``1 − Σ`` of risk positions; 1 minus gross when nothing says which are."""
+        rule = None if self.program is None else _risk_row(self.program)
+        if rule is None or self.point is None:
+            return 1.0 - math.fsum(np.abs(self.signed).tolist())
+        return 1.0 - math.fsum((rule * self.point.u).tolist())
+
+    def explain(self) -> str:
+        """Return the allocation in words: each position that was cut, by which rules and how much."""
+        lines = [f"{self.status.advice}"]
+        for (bucket, symbol), row in self.attribution.iterrows():
+            wish, weight = row["target"], row["weight"]
+            moves = row.drop(["target", "weight"])
+            moves = moves[moves.abs() >= 5e-7]
+            if moves.empty:
+                continue
+            reasons = ", ".join(f"{name} {move:+.2%}" for name, move in moves.items())
+            lines.append(f"{bucket}/{symbol} wanted {wish:.2%}, gets {weight:.2%}: {reasons}")
+        for name, rule in self.rules.iterrows():
+            if rule["violation"] > RELAXED_ABOVE:
+                lines.append(f"{name} gave way: {rule['value']:.2%} against {rule['bound']:.2%} ({rule['source']})")
+        c = self.certificate
+        lines.append(
+            f"Proof: worst hard-rule violation {c.primal_residual:.1e}, at most {c.distance_bound:.1e} of NAV from the "
+            f"exact optimum ({c.engine})."
+        )
+        return "\n".join(lines)
+
+    # -- for code that changes the weights afterwards -------------------------------------------------------
+
+    def linear_rules(self) -> LinearRules:
+        """Return the linear rules and bounds as arrays."""
+        p = self.program
+        if p is None:
+            n = len(self.signed)
+            sign = np.where(self.signed < 0, -1.0, 1.0)
+            none = np.zeros(0)
+            return LinearRules(
+                (), np.zeros((0, n)), none, none, np.zeros(0, bool), np.zeros(n), np.full(n, np.inf), sign
+            )
+        owner = np.where(p.hi_owner >= 0, p.hi_owner, p.lo_owner)
+        names = tuple(p.rules[int(i)].name for i in owner)
+        return LinearRules(names, p.A, p.lo, p.hi, np.isinf(p.penalty), p.lower, p.upper, p.sign)
+
+    def violations(self, positions: pd.Series) -> pd.Series:
+        """Return by how much other weights would break hard rules, rule name → NAV fraction, only those above 1e-9.
+
+        Parameters
+        ----------
+        positions : Series by (bucket, symbol)
+            Signed weights; positions not named are zero.
+
+        Raises
+        ------
+        DataError
+            When a position is not one of this allocation's.
+        """
+        p = self.program
+        if p is None:
+            return pd.Series(dtype="float64", name="violation")
+        strange = positions.index.difference(self.index)
+        if len(strange):
+            raise DataError(f"position {strange[0]} is not in this allocation; solve again with it in the universe")
+        u = p.sign * positions.reindex(self.index, fill_value=0.0).to_numpy(dtype=np.float64)
+        broken: dict[str, float] = {}
+
+        def note(name: str, amount: float) -> None:
+            if amount > HARD_TOLERANCE:
+                broken[name] = max(amount, broken.get(name, 0.0))
+
+        value = p.A @ u
+        for k in np.flatnonzero(np.isinf(p.penalty)):
+            if p.hi_owner[k] >= 0:
+                note(p.rules[int(p.hi_owner[k])].name, float(value[k] - p.hi[k]))
+            if p.lo_owner[k] >= 0:
+                note(p.rules[int(p.lo_owner[k])].name, float(p.lo[k] - value[k]))
+        _note_bounds(p, note, u - p.upper, p.upper_owner)
+        _note_bounds(p, note, p.lower - u, p.lower_owner)
+        if p.has_turnover_rule and np.isinf(p.turnover_penalty):
+            note("turnover.max", p.turnover(u) - p.turnover_max)
+        for rule in p.rules:
+            if rule.kind == "cone" and p.cones[rule.index].kind == "second_order":
+                s = p.cones[rule.index].slack(u, np.zeros(p.n_auxiliary))
+                note(rule.name, float(np.linalg.norm(s[1:]) - s[0]))
+        return pd.Series(broken, name="violation", dtype="float64").rename_axis("rule")
+
+
+def _note_bounds(program: Program, note: object, excess: Array, owners: Index) -> None:
+    assert callable(note)
+    for j in np.flatnonzero(excess > HARD_TOLERANCE):
+        owner = int(owners[j])
+        note(program.rules[owner].name if owner >= 0 else "sign", float(excess[j]))
+
+
+def _risk_row(program: Program) -> Array | None:
+    for rule in program.rules:
+        if rule.name == "barbell.safe.floor":
+            return np.asarray(program.A[rule.index])
+    return None

@@ -1,0 +1,226 @@
+"""What each rule did: the rules table and the attribution, both from the duals.
+
+Stationarity says exactly where each position ended and why,
+
+.. math:: u_j - t_j = -\\frac{1}{d_j}\\Bigl(\\sum_k A_{kj} y_k + \\text{bound, cost and cone terms}\\Bigr),
+
+so every term on the right, divided by ``d_j``, is the part of the cut that one rule made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pmx.projection.program import Array, Point, Program, RuleRecord, linear_term
+
+BINDING = 1e-9
+
+#: Column of the attribution for positions that stop at zero because a wish never changes its sign.
+SIGN = "sign"
+#: Column for the objective's own trading cost ``κ``.
+TURNOVER_COST = "turnover.cost"
+
+
+class RuleReading(NamedTuple):
+    """One rule at one answer.
+
+    Attributes
+    ----------
+    name, source : str
+        The rule, and the file and line that set it.
+    hard : bool
+        Whether it may never give way.
+    bound, value, slack : float
+        Its nearer limit, its left-hand side, and the room between them (negative when broken).
+    shadow_price : float
+        How much the objective falls for each unit by which the bound is relaxed, ≥ 0.
+    binding : bool
+        Whether there is no room left.
+    violation : float
+        How far it is overrun; more than rounding only for a soft rule.
+    implied_by : str
+        A tighter rule with the same left-hand side; empty if there is none.
+    """
+
+    name: str
+    source: str
+    hard: bool
+    bound: float
+    value: float
+    slack: float
+    shadow_price: float
+    binding: bool
+    violation: float
+    implied_by: str
+
+
+RULE_COLUMNS = list(RuleReading._fields[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Forces:
+    """The objective's pull on each position, split by who pulls; each array has shape (n,).
+
+    ``cost + turnover + floor + upper + lower`` plus rows and cones balance ``d (u − t)`` exactly; positive
+    forces push a position down.
+    """
+
+    cost: Array
+    turnover: Array
+    floor: Array
+    upper: Array
+    lower: Array
+
+
+def forces(program: Program, point: Point) -> Forces:
+    """Split what bounds, kinks and trading costs do to each position.
+
+    At a kink (``u = p`` or ``u`` at a soft floor) the force is whatever balances the rest; what the kinks cannot
+    carry, the bounds do.
+    """
+    u, p = point.u, program.previous
+    half = np.full(program.n, 0.5 * point.turnover)
+    width = program.cost + half
+    rest = -(program.distance * (u - program.target) + linear_term(program, point))
+    trade = np.where(u > p, width, np.where(u < p, -width, np.clip(rest, -width, width)))
+    rest = rest - trade
+    floor = np.where(
+        u < program.floor,
+        -program.floor_penalty,
+        np.where(u == program.floor, np.clip(rest, -program.floor_penalty, 0.0), 0.0),
+    )
+    rest = rest - floor
+    at_upper, at_lower = u >= program.upper, u <= program.lower
+    share = np.divide(half, width, out=np.zeros(program.n), where=width > 0)
+    return Forces(
+        cost=trade * (1.0 - share),
+        turnover=trade * share,
+        floor=floor,
+        upper=np.where(at_upper & ((rest > 0) | ~at_lower), rest, 0.0),
+        lower=np.where(at_lower & ~(at_upper & (rest > 0)), rest, 0.0),
+    )
+
+
+def read_rules(program: Program, point: Point) -> list[RuleReading]:
+    """Return one reading for each named rule, in the order of the rules."""
+    force = forces(program, point)
+    return [_read(program, point, force, i, rule) for i, rule in enumerate(program.rules)]
+
+
+def rules_table(readings: Sequence[RuleReading]) -> pd.DataFrame:
+    """Return readings as a table by rule name; columns as in :class:`RuleReading`."""
+    index = pd.Index([reading.name for reading in readings], name="rule", dtype="str")
+    return pd.DataFrame([reading[1:] for reading in readings], index=index, columns=RULE_COLUMNS)
+
+
+def _read(program: Program, point: Point, force: Forces, i: int, rule: RuleRecord) -> RuleReading:
+    implied_by = ""
+    if rule.kind == "row":
+        value = float(program.A[rule.index] @ point.u)
+        lo, hi = rule.lo, rule.hi
+        y = float(point.rows[rule.index])
+        above, below = int(program.hi_owner[rule.index]), int(program.lo_owner[rule.index])
+        price = abs(y) if i == (above if y > 0 else below) else 0.0
+        owner = above if np.isfinite(hi) else below
+        implied_by = "" if owner in (i, -1) else program.rules[owner].name
+    elif rule.kind == "turnover":
+        value, lo, hi, price = program.turnover(point.u), -np.inf, rule.hi, point.turnover
+    elif rule.kind == "bound":
+        value, lo, hi, price = _bound_line(program, point, force, i, rule)
+    else:
+        value, lo, hi, price = _cone_line(program, point, rule)
+    slack = min(hi - value, value - lo)
+    return RuleReading(
+        name=rule.name,
+        source=rule.source,
+        hard=rule.hard,
+        bound=hi if hi - value <= value - lo else lo,
+        value=value,
+        slack=slack,
+        shadow_price=price,
+        binding=slack <= BINDING,
+        violation=max(0.0, -slack),
+        implied_by=implied_by,
+    )
+
+
+def _bound_line(
+    program: Program, point: Point, force: Forces, i: int, rule: RuleRecord
+) -> tuple[float, float, float, float]:
+    """A rule on single positions speaks of the one with the least room."""
+    members = rule.members
+    u = point.u[members]
+    room = np.minimum(rule.member_upper - u, np.where(rule.member_lower > 0, u - rule.member_lower, np.inf))
+    tightest = int(np.argmin(room))
+    price = 0.0
+    for owner, pull in (
+        (program.upper_owner, force.upper),
+        (program.lower_owner, force.lower),
+        (program.floor_owner, force.floor),
+    ):
+        price += float(np.abs(pull[members][owner[members] == i]).sum())
+    lower = float(rule.member_lower[tightest])
+    return float(u[tightest]), lower if lower > 0 else -np.inf, float(rule.member_upper[tightest]), price
+
+
+def _cone_line(program: Program, point: Point, rule: RuleRecord) -> tuple[float, float, float, float]:
+    cone, z = program.cones[rule.index], point.cones[rule.index]
+    s = cone.slack(point.u, point.auxiliary)
+    if cone.kind == "second_order":
+        norm = float(np.linalg.norm(s[1:]))
+        limit = rule.hi if np.isfinite(rule.hi) else float(s[0])
+        return norm, -np.inf, limit, float(z[0])
+    worst = float(np.abs(s).max(initial=0.0)) if cone.kind == "zero" else float((-s).max(initial=-np.inf))
+    return worst, -np.inf, 0.0, float(np.abs(z).sum())
+
+
+def attribution_table(program: Program, point: Point, index: pd.MultiIndex) -> pd.DataFrame:
+    """Return the walk from wish to weight, one row a position, signed fractions of NAV.
+
+    Columns: ``target``, one for each rule that moved something, ``weight``. ``target`` plus the rules' columns equals
+    ``weight``.
+    """
+    moves = _moves(program, point)
+    table = {"target": program.sign * program.target}
+    for name, move in moves.items():
+        if np.any(move != 0.0):
+            table[name] = move
+    table["weight"] = program.sign * point.u
+    return pd.DataFrame(table, index=index)
+
+
+def _moves(program: Program, point: Point) -> dict[str, Array]:
+    """Signed change of each position's weight, rule by rule, in the order of the rules."""
+    scale = -program.sign / program.distance
+    moves: dict[int, Array] = {}
+
+    def add(owner: int, move: Array) -> None:
+        moves[owner] = moves[owner] + move if owner in moves else move
+
+    for k in np.flatnonzero(point.rows):
+        y = float(point.rows[k])
+        add(int(program.hi_owner[k] if y > 0 else program.lo_owner[k]), scale * program.A[k] * y)
+    for i, rule in enumerate(program.rules):
+        if rule.kind == "cone":
+            add(i, scale * (program.cones[rule.index].G.T @ point.cones[rule.index]))
+    force = forces(program, point)
+    for i, rule in enumerate(program.rules):
+        if rule.kind == "turnover":
+            add(i, scale * force.turnover)
+    for owners, pull in (
+        (program.upper_owner, force.upper),
+        (program.lower_owner, force.lower),
+        (program.floor_owner, force.floor),
+    ):
+        for owner in np.unique(owners[pull != 0.0]):
+            add(int(owner), scale * np.where(owners == owner, pull, 0.0))
+    named = {program.rules[owner].name: moves[owner] for owner in sorted(moves) if owner >= 0}
+    named[TURNOVER_COST] = scale * force.cost
+    if -1 in moves:
+        named[SIGN] = moves[-1]
+    return named

@@ -1,0 +1,135 @@
+"""Constraints that a user writes in cvxpy, turned into cone rows that the certificate understands.
+
+cvxpy reduces a constraint to ``h − G u − H a ∈ K`` with auxiliary variables ``a`` of its own. Doing that once, apart
+from the main problem, gives every constraint its multipliers in a form that a lower bound can be computed from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import cvxpy as cp
+import numpy as np
+
+from pmx.errors import SolverError
+from pmx.projection.program import Array, Cone, Program, RuleRecord
+
+
+class Weights:
+    """The portfolio as cvxpy expressions, for writing constraints. All are signed fractions of NAV.
+
+    Attributes
+    ----------
+    x : cvxpy Expression, shape (n,)
+        Weight of every position, in the order of ``positions``.
+    positions : tuple of (bucket, symbol)
+        The positions.
+    """
+
+    def __init__(self, x: cp.Expression, positions: Sequence[tuple[str, str]]) -> None:
+        self.x = x
+        self.positions = tuple(positions)
+
+    @property
+    def cash(self) -> cp.Expression:
+        """Weight of cash."""
+        return 1.0 - cp.sum(self.x)
+
+    def symbol(self, name: str) -> cp.Expression:
+        """Weight of a symbol over all buckets."""
+        return self._sum([s == name for _, s in self.positions], f"symbol {name!r}")
+
+    def bucket(self, name: str) -> cp.Expression:
+        """Weight of a bucket."""
+        return self._sum([b == name for b, _ in self.positions], f"bucket {name!r}")
+
+    def _sum(self, members: list[bool], what: str) -> cp.Expression:
+        if not any(members):
+            raise SolverError(f"{what} has no position in this universe; add it to the projector's positions")
+        return np.array(members, dtype=np.float64) @ self.x
+
+
+ConstraintWriter = Callable[[Weights], Mapping[str, cp.Constraint]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Canonical:
+    """One user constraint, reduced."""
+
+    name: str
+    problem: cp.Problem
+    x: cp.Variable
+
+
+class ExtraConstraints:
+    """User-written constraints, reduced to cones at every solve so that their parameters may change.
+
+    Parameters
+    ----------
+    write : callable
+        Takes :class:`Weights`, returns named cvxpy constraints.
+    positions : sequence of (bucket, symbol)
+        The universe.
+
+    Raises
+    ------
+    SolverError
+        When a constraint is not convex, not DPP, or needs a cone other than linear and second-order.
+    """
+
+    def __init__(self, write: ConstraintWriter, positions: Sequence[tuple[str, str]]) -> None:
+        n = len(positions)
+        self._parts: list[_Canonical] = []
+        x = cp.Variable(n, name="x")
+        for name, constraint in write(Weights(x, positions)).items():
+            problem = cp.Problem(cp.Minimize(cp.sum(x) * 0.0), [constraint])
+            if not problem.is_dcp(dpp=True):
+                raise SolverError(
+                    f"constraint {name!r} is not convex or not DPP by cvxpy's rules: {constraint}; rewrite it "
+                    "with cvxpy atoms that are convex, affine in their parameters"
+                )
+            self._parts.append(_Canonical(name, problem, x))
+
+    def onto(self, program: Program) -> Program:
+        """Return the program with these constraints as further cones."""
+        blocks = [self._reduce(part, program.sign) for part in self._parts]
+        width = sum(H.shape[1] for _, _, _, H in blocks if H is not None) if blocks else 0
+        cones = [replace(cone, H=np.zeros((len(cone.h), width))) for cone in program.cones]
+        rules = list(program.rules)
+        start = 0
+        for part, (kinds, G, h, H) in zip(self._parts, blocks, strict=True):
+            wide = np.zeros((len(h), width))
+            wide[:, start : start + H.shape[1]] = H
+            start += H.shape[1]
+            row = 0
+            for kind, m in kinds:
+                rows = slice(row, row + m)
+                rules.append(RuleRecord(f"custom.{part.name}", "python", True, "cone", index=len(cones)))
+                cones.append(Cone(kind, G[rows], h[rows], wide[rows]))  # type: ignore[arg-type]
+                row += m
+        return replace(program, cones=tuple(cones), rules=tuple(rules))
+
+    def _reduce(self, part: _Canonical, sign: Array) -> tuple[list[tuple[str, int]], Array, Array, Array]:
+        data, chain, inverse = part.problem.get_problem_data(cp.CLARABEL)
+        dims = data["dims"]
+        if dims.exp or dims.psd or dims.p3d:
+            raise SolverError(
+                f"constraint {part.name!r} needs an exponential, power or semidefinite cone; pmx certifies linear and "
+                "second-order cone constraints only: rewrite it with those"
+            )
+        A = data["A"].toarray()
+        columns = _columns_of(inverse, part.x)
+        G = A[:, columns] * sign
+        H = np.delete(A, columns, axis=1)
+        kinds = [("zero", dims.zero), ("nonnegative", dims.nonneg), *(("second_order", m) for m in dims.soc)]
+        return [(kind, int(m)) for kind, m in kinds if m], G, np.asarray(data["b"]), H
+
+
+def _columns_of(inverse: object, x: cp.Variable) -> np.ndarray:
+    """Return the columns of the reduced matrix that belong to ``x``."""
+    for item in reversed(list(inverse)):  # type: ignore[call-overload]
+        offsets = getattr(item, "var_offsets", None)
+        if offsets and x.id in offsets:
+            return np.arange(offsets[x.id], offsets[x.id] + x.size)
+    raise SolverError("cvxpy's reduction does not say where the weights are; this version of cvxpy is not supported")

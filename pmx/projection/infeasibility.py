@@ -1,0 +1,181 @@
+"""When the hard rules cannot hold together: which ones, the cheapest way out, and a proof.
+
+The linear rules are tested by a linear program that lets every hard rule give way at a price of one per unit of NAV:
+its optimum is the cheapest relaxation, its duals are Farkas multipliers. Rules are then dropped one by one while the
+rest still clash, which leaves a minimal set.
+
+References
+----------
+Chinneck (2008), Feasibility and Infeasibility in Optimization, chapter 6 (elastic and deletion filters).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+from scipy.optimize import linprog
+
+from pmx.errors import InfeasibleError
+from pmx.projection.program import Array, Program
+
+#: Hard rules clash when they must be relaxed by more than this, fraction of NAV.
+CLASH = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Every hard limit as ``B u ≤ c`` with the index of its rule; −1 for ``u ≥ 0``, which never gives way.
+
+    A hard turnover rule is written with ``n`` further columns ``z ≥ |u − p|``.
+    """
+
+    B: Array
+    c: Array
+    rule: np.ndarray
+
+
+def require_feasible(program: Program) -> None:
+    """Raise when the hard rules of a program cannot hold together; return quietly otherwise.
+
+    Raises
+    ------
+    InfeasibleError
+        With a minimal set of rule names, the cheapest relaxation and multipliers.
+    """
+    limits = _limits(program)
+    relaxation, multipliers = _elastic(limits)
+    if sum(relaxation.values()) > CLASH:
+        clash = _minimal(limits, sorted(multipliers))
+        proof = _elastic(_only(limits, clash))[1]
+        _refuse(program, clash, relaxation, proof)
+    if program.cones:
+        _require_cones(program)
+
+
+def _limits(program: Program) -> _Limits:
+    n = program.n
+    B: list[Array] = []
+    c: list[float] = []
+    rule: list[int] = []
+
+    def add(row: Array, bound: float, owner: int) -> None:
+        if np.isfinite(bound):
+            B.append(row)
+            c.append(bound)
+            rule.append(owner)
+
+    for k in np.flatnonzero(np.isinf(program.penalty)):
+        add(program.A[k], float(program.hi[k]), int(program.hi_owner[k]))
+        add(-program.A[k], -float(program.lo[k]), int(program.lo_owner[k]))
+    unit = np.eye(n)
+    for j in range(n):
+        add(unit[j], float(program.upper[j]), int(program.upper_owner[j]))
+        add(-unit[j], -float(program.lower[j]), int(program.lower_owner[j]))
+    if not (program.has_turnover_rule and np.isinf(program.turnover_penalty)):
+        return _Limits(np.array(B).reshape(len(B), n), np.array(c), np.array(rule, dtype=np.intp))
+    owner = next(i for i, r in enumerate(program.rules) if r.kind == "turnover")
+    wide = np.hstack([np.array(B).reshape(len(B), n), np.zeros((len(B), n))])
+    trades = np.vstack([np.hstack([unit, -unit]), np.hstack([-unit, -unit])])
+    cap = np.concatenate([np.zeros(n), np.full(n, 0.5)])
+    return _Limits(
+        np.vstack([wide, trades, cap]),
+        np.concatenate([c, program.previous, -program.previous, [program.turnover_max]]),
+        np.concatenate([rule, np.full(2 * n, -1), [owner]]).astype(np.intp),
+    )
+
+
+def _only(limits: _Limits, rules: list[int]) -> _Limits:
+    keep = np.isin(limits.rule, [*rules, -1])
+    return _Limits(limits.B[keep], limits.c[keep], limits.rule[keep])
+
+
+def _elastic(limits: _Limits) -> tuple[dict[int, float], dict[int, float]]:
+    """Return the cheapest relaxation and the multipliers, both by rule index."""
+    names = sorted(set(limits.rule.tolist()) - {-1})
+    if not names:
+        return {}, {}
+    column = {rule: i for i, rule in enumerate(names)}
+    give = np.zeros((len(limits.c), len(names)))
+    for k, rule in enumerate(limits.rule):
+        if rule >= 0:
+            give[k, column[int(rule)]] = -1.0
+    width = limits.B.shape[1]
+    answer = linprog(
+        np.concatenate([np.zeros(width), np.ones(len(names))]),
+        A_ub=np.hstack([limits.B, give]),
+        b_ub=limits.c,
+        bounds=[(None, None)] * width + [(0.0, None)] * len(names),
+        method="highs",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    if answer.x is None:
+        return {}, {}
+    slack = answer.x[width:]
+    relaxation = {rule: float(s) for rule, s in zip(names, slack, strict=True) if s > CLASH}
+    multipliers: dict[int, float] = {}
+    for rule, price in zip(limits.rule, -answer.ineqlin.marginals, strict=True):
+        if rule >= 0 and price > 1e-12:
+            multipliers[int(rule)] = multipliers.get(int(rule), 0.0) + float(price)
+    return relaxation, multipliers
+
+
+def _minimal(limits: _Limits, candidates: list[int]) -> list[int]:
+    """Drop every rule without which the others still clash."""
+    kept = list(candidates)
+    for rule in candidates:
+        rest = [other for other in kept if other != rule]
+        if sum(_elastic(_only(limits, rest))[0].values()) > CLASH:
+            kept = rest
+    return kept
+
+
+def _require_cones(program: Program) -> None:
+    """Test the cones on top of linear rules that do hold together."""
+    u = cp.Variable(program.n)
+    a = cp.Variable(max(program.n_auxiliary, 1))
+    give = cp.Variable(len(program.cones), nonneg=True)
+    limits = _limits(program)
+    trade = cp.Variable(program.n)
+    x = u if limits.B.shape[1] == program.n else cp.hstack([u, trade])
+    constraints: list[cp.Constraint] = [limits.B @ x <= limits.c] if len(limits.c) else []
+    for i, cone in enumerate(program.cones):
+        s = cone.h - cone.G @ u
+        if program.n_auxiliary:
+            s = s - cone.H @ a
+        if cone.kind == "zero":
+            constraints.append(cp.abs(s) <= give[i])
+        elif cone.kind == "nonnegative":
+            constraints.append(s >= -give[i])
+        else:
+            constraints.append(cp.SOC(s[0] + give[i], s[1:]))
+    problem = cp.Problem(cp.Minimize(cp.sum(give)), constraints)
+    problem.solve(solver=cp.CLARABEL)
+    if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or float(problem.value) <= 1e-7:
+        return
+    relaxation: dict[int, float] = {}
+    for rule_index, rule in enumerate(program.rules):
+        if rule.kind == "cone" and float(give.value[rule.index]) > 1e-8:
+            relaxation[rule_index] = relaxation.get(rule_index, 0.0) + float(give.value[rule.index])
+    prices = constraints[0].dual_value if len(limits.c) else np.zeros(0)
+    multipliers = {int(r): float(y) for r, y in zip(limits.rule, prices, strict=True) if r >= 0 and y > 1e-7}
+    _refuse(program, sorted({*multipliers, *relaxation}), relaxation, multipliers | dict.fromkeys(relaxation, 1.0))
+
+
+def _refuse(
+    program: Program, clash: list[int], relaxation: dict[int, float], multipliers: dict[int, float]
+) -> None:
+    rules = program.rules
+    lines = [f"  {rules[i].name} ({rules[i].source})" for i in clash]
+    ways = [f"{rules[i].name} by {amount:.4%} of NAV" for i, amount in relaxation.items()]
+    raise InfeasibleError(
+        "these hard rules cannot hold together:\n"
+        + "\n".join(lines)
+        + "\nThe cheapest way out is to relax "
+        + ", ".join(ways)
+        + ".",
+        rules=tuple(rules[i].name for i in clash),
+        relaxation={rules[i].name: amount for i, amount in relaxation.items()},
+        multipliers={rules[i].name: price for i, price in multipliers.items()},
+    )

@@ -1,0 +1,223 @@
+"""The one problem as a small record of arrays.
+
+.. math::
+
+    \\min_{u}\\; \\tfrac12 \\sum_j d_j (u_j - t_j)^2 + \\sum_j \\kappa_j |u_j - p_j| + \\sum_k \\rho_k v_k
+
+subject to ``lo ≤ A u ≤ hi`` (rows, hard or soft), ``lower ≤ u ≤ upper`` (bounds), a turnover rule
+``½ Σ|u − p| ≤ cap`` and cone rows ``h − G u − H a ∈ K``. Signs are fixed by the signals: the signed weight of
+position ``j`` is ``x_j = sign_j · u_j``. Cash is what is left, ``1 − Σ x``.
+
+A program knows nothing of policies, files or solvers: engines solve it, the certificate judges it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+ConeKind = Literal["zero", "nonnegative", "second_order"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cone:
+    """One cone row block ``s = h − G u − H a ∈ K``.
+
+    Attributes
+    ----------
+    kind : {"zero", "nonnegative", "second_order"}
+        The cone ``K``. For ``second_order``: ``‖s[1:]‖₂ ≤ s[0]``.
+    G : array, shape (m, n_positions)
+        Coefficients of the positions.
+    h : array, shape (m,)
+        Right-hand side.
+    H : array, shape (m, n_auxiliary)
+        Coefficients of auxiliary variables that a user-written constraint brought with it; often no columns.
+        All cones of a program share the same auxiliary variables.
+    """
+
+    kind: ConeKind
+    G: Array
+    h: Array
+    H: Array
+
+    def slack(self, u: Array, auxiliary: Array) -> Array:
+        """Return ``s``, shape (m,)."""
+        return np.asarray(self.h - self.G @ u - self.H @ auxiliary, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRecord:
+    """A named rule of the policy and where it lives in the program.
+
+    Attributes
+    ----------
+    name, source : str
+        The rule's name and the file and line that set it.
+    hard : bool
+        Whether it may never give way.
+    kind : {"row", "bound", "turnover", "cone"}
+        What carries it.
+    index : int
+        Row number or cone number (for ``row`` and ``cone``); −1 otherwise.
+    lo, hi : float
+        The rule's own limits (for ``row``, ``turnover`` and the volatility cap); ±inf where it has none.
+    members : array of int, shape (m,)
+        The positions it bounds (for ``bound``).
+    member_upper, member_lower : array, shape (m,)
+        Its own bounds on them.
+    """
+
+    name: str
+    source: str
+    hard: bool
+    kind: Literal["row", "bound", "turnover", "cone"]
+    index: int = -1
+    lo: float = -np.inf
+    hi: float = np.inf
+    members: Index = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    member_upper: Array = field(default_factory=lambda: np.empty(0))
+    member_lower: Array = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The arrays of one projection. ``n`` positions, ``K`` rows.
+
+    Attributes
+    ----------
+    sign : array, shape (n,)
+        ``σ``, +1 long or −1 short.
+    target : array, shape (n,), fraction of NAV
+        ``t ≥ 0``, what the signals ask for.
+    distance : array, shape (n,)
+        ``d > 0``, the metric.
+    previous : array, shape (n,), fraction of NAV
+        ``p``, what is held now, counted along ``sign`` (negative when held the other way).
+    cost : array, shape (n,)
+        ``κ ≥ 0``, objective price of trading one NAV.
+    lower, upper : array, shape (n,), fraction of NAV
+        Hard bounds.
+    lower_owner, upper_owner : array of int, shape (n,)
+        Index into ``rules`` of the rule that set the bound; −1 for ``u ≥ 0`` and for no bound.
+    floor, floor_penalty : array, shape (n,)
+        A soft lower bound of each position (−inf: none) and its price ``ρ``.
+    floor_owner : array of int, shape (n,)
+        Index into ``rules``.
+    A : array, shape (K, n)
+        Row coefficients on ``u``.
+    lo, hi : array, shape (K,)
+        Row limits, ±inf where absent.
+    lo_owner, hi_owner : array of int, shape (K,)
+        Index into ``rules`` of the tightest rule on that side.
+    penalty : array, shape (K,)
+        ``ρ`` of a soft row; inf for a hard one.
+    turnover_max, turnover_penalty : float
+        The turnover rule (inf: none) and its price (inf: hard).
+    cones : tuple of Cone
+        Conic rows, all hard.
+    rules : tuple of RuleRecord
+        Every named rule, also those implied by a tighter one.
+    """
+
+    sign: Array
+    target: Array
+    distance: Array
+    previous: Array
+    cost: Array
+    lower: Array
+    upper: Array
+    lower_owner: Index
+    upper_owner: Index
+    floor: Array
+    floor_penalty: Array
+    floor_owner: Index
+    A: Array
+    lo: Array
+    hi: Array
+    lo_owner: Index
+    hi_owner: Index
+    penalty: Array
+    turnover_max: float
+    turnover_penalty: float
+    cones: tuple[Cone, ...]
+    rules: tuple[RuleRecord, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return int(self.target.shape[0])
+
+    @property
+    def n_auxiliary(self) -> int:
+        """Number of auxiliary variables of the cones."""
+        return int(self.cones[0].H.shape[1]) if self.cones else 0
+
+    @property
+    def has_turnover_rule(self) -> bool:
+        """Whether the turnover rule exists."""
+        return bool(np.isfinite(self.turnover_max))
+
+    def turnover(self, u: Array) -> float:
+        """Return ½ Σ|u − p|, fraction of NAV."""
+        return 0.5 * float(np.abs(u - self.previous).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A primal and dual point of a program: what an engine hands to the certificate.
+
+    Attributes
+    ----------
+    u : array, shape (n,), fraction of NAV
+        Unsigned weights.
+    rows : array, shape (K,)
+        ``y``: positive where ``hi`` presses, negative where ``lo`` does. |y| ≤ ρ on soft rows.
+    turnover : float
+        ``τ ≥ 0``, the price of the turnover rule.
+    cones : tuple of array
+        ``z`` in the dual cone, one for each cone.
+    auxiliary : array, shape (n_auxiliary,)
+        Values of auxiliary variables.
+    """
+
+    u: Array
+    rows: Array
+    turnover: float = 0.0
+    cones: tuple[Array, ...] = ()
+    auxiliary: Array = field(default_factory=lambda: np.empty(0))
+
+
+def linear_term(program: Program, point: Point) -> Array:
+    """Return ``Aᵀy + Σ Gᵀz``, shape (n,): what rows and cones together take from each position's gradient."""
+    pull = program.A.T @ point.rows
+    for cone, z in zip(program.cones, point.cones, strict=True):
+        pull = pull + cone.G.T @ z
+    return np.asarray(pull, dtype=np.float64)
+
+
+def best_response(program: Program, pull: Array, turnover_price: float) -> Array:
+    r"""Return the positions that minimise the Lagrangian for given duals, shape (n,).
+
+    Each position solves its own problem in closed form,
+
+    .. math:: \min_{lower ≤ u ≤ upper} ½ d (u-t)^2 + g u + κ̃ |u-p| + ρ (f-u)^+,
+
+    with :math:`g` the pull, :math:`κ̃ = κ + τ/2` and :math:`f ≤ p` the soft floor: shift by ``g/d``, soft-threshold
+    about ``p`` and about ``f``, clip.
+    """
+    d = program.distance
+    centre = program.target - pull / d
+    band = (program.cost + 0.5 * turnover_price) / d
+    buying = centre - band
+    selling = centre + band
+    forced = selling + program.floor_penalty / d
+    inner = np.minimum(selling, np.maximum(program.previous, buying))
+    u = np.minimum(forced, np.maximum(program.floor, inner))
+    return np.clip(u, program.lower, program.upper)

@@ -1,0 +1,455 @@
+"""Project wishes onto a policy: built once, solved many times, never answered without a certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from pmx.errors import DataError, SolverError
+from pmx.policy import Policy
+from pmx.portfolio import NavAllocator
+from pmx.projection.allocation import CASH, RELAXED_ABOVE, Allocation, Status
+from pmx.projection.certificate import Certificate
+from pmx.projection.chain import EngineChain
+from pmx.projection.program import Array, Point, Program
+from pmx.projection.rules import Inputs, RuleBook
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+
+    from pmx.projection.cvxpy_engine import Shape
+    from pmx.projection.extra import ConstraintWriter, ExtraConstraints
+
+Engine = Literal["auto", "cvxpy"]
+ENGINES = ("auto", "cvxpy")
+Gates = Mapping[str, str] | Iterable[str] | None
+GATE_MODES = ("reduce_only", "exit")
+LEVELS = ["bucket", "symbol"]
+
+
+class Projector:
+    """A policy compiled over a fixed universe of positions.
+
+    Parameters
+    ----------
+    policy : Policy
+        The policy.
+    positions : MultiIndex or sequence of (bucket, symbol)
+        The universe. Wishes and holdings may name any of these and no others.
+    constraints : callable, optional
+        ``constraints(weights) -> {name: cvxpy constraint}``: your own convex constraints on the weights, see
+        :class:`pmx.projection.extra.Weights`. They become hard rules ``custom.<name>``.
+
+    Raises
+    ------
+    DataError
+        When a position is named twice or its bucket does not exist.
+    SolverError
+        When a constraint is not convex, not DPP, or needs a cone that cannot be certified.
+
+    Examples
+    --------
+    >>> import pandas as pd, pmx
+    >>> policy = pmx.load_policy()
+    >>> projector = pmx.Projector(policy, [("ts_core", "SP500"), ("ts_core", "WTI")])
+    >>> wish = pd.Series([0.5, 0.5], index=projector.index)
+    >>> projector.solve(wish).weights.round(3).to_dict()
+    {'SP500': 0.075, 'WTI': 0.075, 'CASH': 0.85}
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        positions: pd.MultiIndex | Sequence[tuple[str, str]],
+        *,
+        constraints: ConstraintWriter | None = None,
+    ) -> None:
+        self.policy = policy
+        self.index = pd.MultiIndex.from_tuples(list(positions), names=LEVELS)
+        if self.index.has_duplicates:
+            raise DataError(f"position {self.index[self.index.duplicated()][0]} is named twice in the universe")
+        self._position = {position: j for j, position in enumerate(self.index)}
+        self._book = RuleBook(policy, list(self.index))
+        self._allocator = NavAllocator(policy)
+        solver = policy.execution.solver
+        self._chain = EngineChain(tuple(dict.fromkeys([solver.name, *solver.fallbacks])))
+        self._extra: ExtraConstraints | None = None
+        if constraints is not None:
+            from pmx.projection.extra import ExtraConstraints
+
+            self._extra = ExtraConstraints(constraints, list(self.index))
+
+    @property
+    def problem(self) -> cp.Problem:
+        """The compiled cvxpy problem, holding the parameters of the latest solve."""
+        return self._chain.compiled(self._room).problem
+
+    def solve(
+        self,
+        relative_weights: pd.Series,
+        *,
+        risk_scale: Mapping[str, float] | pd.Series | None = None,
+        previous: pd.Series | None = None,
+        gated: Gates = None,
+        covariance: pd.DataFrame | None = None,
+        adv: Mapping[str, float] | pd.Series | None = None,
+        nav: float | None = None,
+        engine: Engine = "auto",
+    ) -> Allocation:
+        """Project the router's relative weights onto the policy.
+
+        Parameters
+        ----------
+        relative_weights : Series by (bucket, symbol)
+            Signed share of its bucket that each position asks for; Σ|r| ≤ 1 in a bucket. Positions not named: 0.
+        risk_scale : mapping or Series by bucket, optional
+            Scale ``s_b``; 1 where not named.
+        previous : Series by (bucket, symbol), fraction of NAV, optional
+            Signed weights held now. Without it there are no turnover, liquidity or reduce-only limits to refer to.
+        gated : mapping of symbol to {"reduce_only", "exit"}, or iterable of symbols, optional
+            Gated symbols; without a mode, the policy's ``execution.gate_mode``.
+        covariance : DataFrame, symbol × symbol, optional
+            Annualised. Needed for ``volatility_max`` and the metric ``risk``.
+        adv : mapping or Series by symbol, in base currency a day, optional
+            Average daily value traded; needed for ``liquidity.participation``.
+        nav : float, base currency, optional
+            Needed with ``adv``.
+        engine : {"auto", "cvxpy"}
+            Which engine answers.
+
+        Returns
+        -------
+        Allocation
+            With ``certificate.accepted`` true.
+
+        Raises
+        ------
+        DataError
+            When an input is malformed, not finite, names a position outside the universe, or is missing though a
+            rule of the policy needs it.
+        InfeasibleError
+            When the hard rules cannot hold together.
+        SolverError
+            When no engine produced an answer that its certificate accepts.
+        """
+        if self.policy.bypassed:
+            return bypass(relative_weights)
+        r = self._array(relative_weights, "relative_weights")
+        budget = self._allocator.allocate(pd.Series(r, index=self.index), risk_scale)
+        return self._project(
+            r, budget.target, dict(budget.clamps), previous, gated, covariance, adv, nav, engine
+        )
+
+    def project(
+        self,
+        targets: pd.Series,
+        *,
+        risk_scale: Mapping[str, float] | pd.Series | None = None,
+        previous: pd.Series | None = None,
+        gated: Gates = None,
+        covariance: pd.DataFrame | None = None,
+        adv: Mapping[str, float] | pd.Series | None = None,
+        nav: float | None = None,
+        engine: Engine = "auto",
+    ) -> Allocation:
+        """Project given weights, signed fractions of NAV by (bucket, symbol), onto the policy.
+
+        Like :meth:`solve`, but the wish is given in NAV fractions and no budget is applied to it first. A
+        ``risk_scale`` below 1 clamps the bucket to its scaled budget.
+        """
+        if self.policy.bypassed:
+            return bypass(targets)
+        x = self._array(targets, "targets")
+        clamps = self._scaled_budgets(risk_scale) if risk_scale is not None else {}
+        return self._project(x, np.abs(x), clamps, previous, gated, covariance, adv, nav, engine)
+
+    # -- inputs to arrays ------------------------------------------------------------------------------------
+
+    def _array(self, series: pd.Series, name: str) -> Array:
+        if not isinstance(series, pd.Series) or series.index.nlevels != 2:
+            raise DataError(f"{name} must be a Series indexed by (bucket, symbol); got {type(series).__name__}")
+        out = np.zeros(len(self.index))
+        if series.index.equals(self.index):
+            out[:] = series.to_numpy(dtype=np.float64)
+        else:
+            if series.index.has_duplicates:
+                raise DataError(f"{name} names position {series.index[series.index.duplicated()][0]} twice")
+            for position, value in zip(series.index, series.to_numpy(dtype=np.float64), strict=True):
+                j = self._position.get(position)
+                if j is None:
+                    raise DataError(
+                        f"{name} names position {position}, which is not in the projector's universe; build the "
+                        "projector with it"
+                    )
+                out[j] = value
+        if not np.isfinite(out).all():
+            bad = self.index[int(np.flatnonzero(~np.isfinite(out))[0])]
+            raise DataError(f"{name} of position {bad} is not a finite number; drop the position or give 0")
+        return out
+
+    def _gates(self, gated: Gates) -> dict[str, str]:
+        if gated is None:
+            return {}
+        if isinstance(gated, str):
+            raise DataError(f"gated must be a mapping or a list of symbols, not the single string {gated!r}")
+        if not isinstance(gated, Mapping):
+            return dict.fromkeys(gated, self.policy.execution.gate_mode)
+        for symbol, mode in gated.items():
+            if mode not in GATE_MODES:
+                raise DataError(f"gate of {symbol} is {mode!r}; it must be 'reduce_only' or 'exit'")
+        return dict(gated)
+
+    def _covariance(self, covariance: pd.DataFrame | None) -> Array | None:
+        if covariance is None:
+            return None
+        symbols = self.index.get_level_values("symbol")
+        missing = [s for s in symbols if s not in covariance.index or s not in covariance.columns]
+        if missing:
+            raise DataError(f"the covariance has no row and column for {missing[0]}; add it or drop the position")
+        block = covariance.reindex(index=symbols, columns=symbols).to_numpy(dtype=np.float64)
+        if not np.isfinite(block).all():
+            j = int(np.argwhere(~np.isfinite(block))[0][0])
+            raise DataError(f"the covariance of {symbols[j]} is not finite; estimate it on more data")
+        return block
+
+    def _tradable(self, adv: Mapping[str, float] | pd.Series | None, nav: float | None) -> Array | None:
+        participation = self.policy.execution.liquidity.participation
+        if participation is None or adv is None:
+            return None
+        if nav is None or not np.isfinite(nav) or nav <= 0:
+            raise DataError(f"nav must be a positive number when adv is given; got {nav}")
+        symbols = self.index.get_level_values("symbol")
+        shared = symbols.value_counts()
+        room = np.empty(len(symbols))
+        for j, symbol in enumerate(symbols):
+            value = float(adv[symbol]) if symbol in adv else np.nan
+            if not np.isfinite(value) or value < 0:
+                raise DataError(f"adv of {symbol} is {value}; give its average daily value traded, in base currency")
+            room[j] = participation * value / nav / int(shared[symbol])
+        return room
+
+    def _scaled_budgets(self, risk_scale: Mapping[str, float] | pd.Series) -> dict[str, float]:
+        buckets = list(dict.fromkeys(self.index.get_level_values("bucket")))
+        first = pd.Series(1.0, index=pd.MultiIndex.from_tuples([(b, "") for b in buckets], names=LEVELS))
+        return dict(self._allocator.allocate(first, risk_scale).clamps)
+
+    # -- the solve -------------------------------------------------------------------------------------------
+
+    def _project(
+        self,
+        signed_wish: Array,
+        target: Array,
+        clamps: dict[str, float],
+        previous: pd.Series | None,
+        gated: Gates,
+        covariance: pd.DataFrame | None,
+        adv: Mapping[str, float] | pd.Series | None,
+        nav: float | None,
+        engine: Engine,
+    ) -> Allocation:
+        if engine not in ENGINES:
+            raise SolverError(f"engine {engine!r} does not exist; choose one of {', '.join(ENGINES)}")
+        held = None if previous is None else self._array(previous, "previous")
+        leaning = signed_wish if held is None else np.where(signed_wish == 0.0, held, signed_wish)
+        program = self._write(
+            Inputs(
+                sign=np.where(leaning < 0, -1.0, 1.0),
+                target=np.asarray(target, dtype=np.float64),
+                clamps=clamps,
+                held=held,
+                gates=self._gates(gated),
+                tradable=self._tradable(adv, nav),
+                covariance=self._covariance(covariance),
+            )
+        )
+        self._chain.reserve(self._room)
+        point, certificate = self._chain.solve(program)
+        return self._allocation(program, point, certificate, signed_wish)
+
+    def _write(self, inputs: Inputs) -> Program:
+        program = self._book.program(inputs)
+        return program if self._extra is None else self._extra.onto(program)
+
+    def _allocation(
+        self, program: Program, point: Point, certificate: Certificate, signed_wish: Array
+    ) -> Allocation:
+        limits = self.policy.risk_buckets.portfolio
+        return Allocation(
+            status=Status.RELAXED if relaxed(program, point) else Status.OPTIMAL,
+            certificate=certificate,
+            index=self.index,
+            signed=program.sign * point.u,
+            wished=np.copysign(program.target, signed_wish) if program.n else np.zeros(0),
+            program=program,
+            point=point,
+            residual_symbol=limits.residual_symbol,
+            cash_min=limits.cash_min or 0.0,
+        )
+
+    @cached_property
+    def _room(self) -> Shape:
+        """The shape of the largest program that this policy can write over this universe."""
+        from pmx.projection.cvxpy_engine import Shape
+
+        n = len(self.index)
+        config = self.policy.execution
+        widest = self._write(
+            Inputs(
+                sign=np.ones(n),
+                target=np.zeros(n),
+                clamps=dict.fromkeys(self.index.get_level_values("bucket"), 1.0),
+                held=np.zeros(n),
+                tradable=np.zeros(n) if config.liquidity.participation is not None else None,
+                covariance=np.eye(n),
+            )
+        )
+        rows = [rule for rule in widest.rules if rule.kind == "row"]
+        smallest = Shape.of(widest)
+        return Shape(
+            n=n,
+            hard_sides=sum(int(np.isfinite(rule.lo)) + int(np.isfinite(rule.hi)) for rule in rows if rule.hard),
+            soft_sides=sum(int(np.isfinite(rule.lo)) + int(np.isfinite(rule.hi)) for rule in rows if not rule.hard),
+            trades=smallest.trades,
+            turnover=smallest.turnover,
+            floors=config.liquidity.participation is not None and not config.liquidity.hard,
+            cones=smallest.cones,
+            n_auxiliary=smallest.n_auxiliary,
+        )
+
+
+def relaxed(program: Program, point: Point) -> bool:
+    """Return whether a soft rule gave way by more than rounding."""
+    value = program.A @ point.u
+    over = np.maximum(value - program.hi, program.lo - value)[np.isfinite(program.penalty)]
+    if (over > RELAXED_ABOVE).any() or (program.floor - point.u > RELAXED_ABOVE).any():
+        return True
+    soft = program.has_turnover_rule and np.isfinite(program.turnover_penalty)
+    return bool(soft and program.turnover(point.u) - program.turnover_max > RELAXED_ABOVE)
+
+
+def bypass(weights: pd.Series, cash: float | None = None) -> Allocation:
+    """Return the caller's weights unchanged, bit for bit."""
+    values = weights.to_numpy(dtype=np.float64)
+    return Allocation(
+        status=Status.BYPASSED,
+        certificate=Certificate(0.0, 0.0, 0.0, "none", "the policy layer is switched off"),
+        index=weights.index.set_names(LEVELS),
+        signed=values,
+        wished=values,
+        given_cash=cash,
+    )
+
+
+def solve(
+    policy: Policy,
+    relative_weights: pd.Series,
+    *,
+    risk_scale: Mapping[str, float] | pd.Series | None = None,
+    previous: pd.Series | None = None,
+    gated: Gates = None,
+    covariance: pd.DataFrame | None = None,
+    adv: Mapping[str, float] | pd.Series | None = None,
+    nav: float | None = None,
+    engine: Engine = "auto",
+) -> Allocation:
+    """Turn the router's relative weights into weights that obey the policy.
+
+    The universe is every position named in ``relative_weights`` or ``previous``; what is held and not asked for is
+    wished to zero. Parameters, result and errors are those of :meth:`Projector.solve`.
+
+    Examples
+    --------
+    >>> import pandas as pd, pmx
+    >>> wish = pd.Series({("ts_core", "SP500"): 0.6, ("ts_core", "WTI"): 0.4})
+    >>> alloc = pmx.solve(pmx.load_policy(), wish, risk_scale={"ts_core": 0.5})
+    >>> alloc.weights.round(3).to_dict()
+    {'SP500': 0.045, 'WTI': 0.03, 'CASH': 0.925}
+    >>> alloc.rules.loc["clamp.ts_core", "binding"]
+    True
+    """
+    index = relative_weights.index if previous is None else relative_weights.index.append(previous.index).unique()
+    return Projector(policy, index).solve(
+        relative_weights,
+        risk_scale=risk_scale,
+        previous=previous,
+        gated=gated,
+        covariance=covariance,
+        adv=adv,
+        nav=nav,
+        engine=engine,
+    )
+
+
+def project_to_feasible(
+    weights: pd.Series | Mapping[str, float],
+    policy: Policy,
+    *,
+    buckets: Mapping[str, str] | None = None,
+    previous: pd.Series | Mapping[str, float] | None = None,
+    engine: Engine = "auto",
+) -> Allocation:
+    """Return the weights closest to given ones that obey the policy.
+
+    Parameters
+    ----------
+    weights : Series or mapping by symbol, fraction of NAV
+        Signed. An entry ``CASH`` is ignored: cash is what is left. A Series by (bucket, symbol) is taken as it is.
+    policy : Policy
+        The policy.
+    buckets : mapping of symbol to bucket, optional
+        Where the policy's own lists should not decide.
+    previous : Series or mapping by symbol, fraction of NAV, optional
+        What is held now.
+    engine : {"auto", "cvxpy"}
+        Which engine answers.
+
+    Returns
+    -------
+    Allocation
+        With ``BYPASSED`` and the same weights, bit for bit, when the policy layer is switched off.
+
+    Raises
+    ------
+    DataError
+        When a symbol belongs to no bucket, or a weight is not finite.
+    InfeasibleError, SolverError
+        As in :meth:`Projector.solve`.
+    """
+    wish, cash = by_position(weights, policy, buckets)
+    if policy.bypassed:
+        return bypass(wish, cash)
+    held = None if previous is None else by_position(previous, policy, buckets)[0]
+    index = wish.index if held is None else wish.index.append(held.index).unique()
+    return Projector(policy, index).project(wish, previous=held, engine=engine)
+
+
+def by_position(
+    weights: pd.Series | Mapping[str, float], policy: Policy, buckets: Mapping[str, str] | None = None
+) -> tuple[pd.Series, float | None]:
+    """Return weights by (bucket, symbol), and the cash that they named if any."""
+    series = weights if isinstance(weights, pd.Series) else pd.Series(dict(weights), dtype="float64")
+    if series.index.nlevels == 2:
+        return series, None
+    cash = float(series[CASH]) if CASH in series.index else None
+    series = series.drop(CASH, errors="ignore")
+    labels = [(_bucket_of(symbol, policy, buckets), symbol) for symbol in series.index]
+    index = pd.MultiIndex.from_tuples(labels, names=LEVELS)
+    return pd.Series(series.to_numpy(dtype=np.float64), index=index), cash
+
+
+def _bucket_of(symbol: Any, policy: Policy, buckets: Mapping[str, str] | None) -> str:
+    if buckets is not None and symbol in buckets:
+        return buckets[symbol]
+    bucket = policy.bucket_of(symbol)
+    if bucket is None:
+        if policy.bypassed:
+            return "unassigned"
+        raise DataError(
+            f"symbol {symbol} belongs to no bucket: list it in risk_buckets.yml, set default_bucket there, or pass "
+            f"buckets={{{symbol!r}: ...}}"
+        )
+    return bucket

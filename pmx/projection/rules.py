@@ -1,0 +1,475 @@
+"""From a policy to the named rules of one program.
+
+A :class:`RuleBook` knows the policy and the universe of positions; everything that changes from day to day
+(wishes, signs, scales, holdings, gates, covariance) comes in with :class:`Inputs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pmx.errors import DataError
+from pmx.policy import Policy
+from pmx.projection.program import Array, Cone, Index, Program, RuleRecord
+
+#: The metric of a position is never stiffer than that of a wish of one basis point of NAV.
+SMALLEST_WISH = 1e-4
+#: With the metric ``risk``, no variance counts as less than this share of the largest one.
+SMALLEST_VARIANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What one solve brings: arrays in the order of the book's positions.
+
+    Attributes
+    ----------
+    sign, target : array, shape (n,)
+        Direction ±1 and the wish ``t ≥ 0``, fraction of NAV.
+    clamps : mapping of bucket to float
+        Bound of ``clamp.<b>``, only for buckets scaled below 1.
+    held : array, shape (n,), or None
+        Signed current weights; None when nothing is known of them.
+    gates : mapping of symbol to {"reduce_only", "exit"}
+        Gated symbols.
+    tradable : array, shape (n,), or None
+        Largest trade of each position that liquidity allows, fraction of NAV.
+    covariance : array, shape (n, n), or None
+        Annualised covariance of the positions' assets.
+    """
+
+    sign: Array
+    target: Array
+    clamps: Mapping[str, float] = field(default_factory=dict)
+    held: Array | None = None
+    gates: Mapping[str, str] = field(default_factory=dict)
+    tradable: Array | None = None
+    covariance: Array | None = None
+
+
+class RuleBook:
+    """The rules of a policy over a fixed universe of positions.
+
+    Parameters
+    ----------
+    policy : Policy
+        The policy.
+    positions : sequence of (bucket, symbol)
+        The universe, in the order of every array of the program.
+    """
+
+    def __init__(self, policy: Policy, positions: Sequence[tuple[str, str]]) -> None:
+        self.policy = policy
+        self.positions = tuple(positions)
+        self.buckets = np.array([bucket for bucket, _ in self.positions], dtype=object)
+        self.symbols = np.array([symbol for _, symbol in self.positions], dtype=object)
+        unknown = sorted(set(self.buckets) - set(policy.risk_buckets.buckets))
+        if unknown:
+            raise DataError(
+                f"positions are in bucket {unknown[0]!r}, which risk_buckets.yml does not define "
+                f"(it has {', '.join(policy.risk_buckets.buckets)}); add the bucket or move the positions"
+            )
+        safe = set(policy.safe_buckets)
+        self._risk_role = np.array([bucket not in safe for bucket in self.buckets], dtype=bool)
+        self._members_of_bucket = {
+            bucket: np.flatnonzero(self.buckets == bucket) for bucket in dict.fromkeys(self.buckets)
+        }
+        self._members_of_symbol = _group(self.symbols)
+        self._members_of_market = self._markets()
+        self._symbol_caps = self._caps()
+
+    # -- what does not change ------------------------------------------------------------------------------
+
+    def _markets(self) -> dict[str, Index]:
+        of_symbol = {symbol: set(self.policy.markets_of(symbol)) for symbol in self._members_of_symbol}
+        return {
+            market: np.array([j for j, s in enumerate(self.symbols) if market in of_symbol[s]], dtype=np.intp)
+            for market in self.policy.barbell.markets
+        }
+
+    def _caps(self) -> dict[str, tuple[float, str]]:
+        """Tightest cap of each symbol and the key that set it."""
+        barbell = self.policy.barbell
+        if not barbell.enable_barbell_allocation:
+            return {}
+        caps: dict[str, tuple[float, str]] = {}
+        for symbol, members in self._members_of_symbol.items():
+            found: list[tuple[float, str]] = []
+            if symbol in barbell.symbol_caps:
+                found.append((barbell.symbol_caps[symbol], f"barbell.symbol_caps.{symbol}"))
+            risk = self._risk_role[members]
+            if risk.any() and barbell.risk_bucket.max_per_position is not None:
+                found.append((barbell.risk_bucket.max_per_position, "barbell.risk_bucket.max_per_position"))
+            if not risk.all() and barbell.safe_bucket.max_per_position is not None:
+                found.append((barbell.safe_bucket.max_per_position, "barbell.safe_bucket.max_per_position"))
+            if found:
+                caps[symbol] = min(found)
+        return caps
+
+    def risk_mask(self, sign: Array) -> np.ndarray:
+        """Return which positions count as risk, shape (n,): those of a risk bucket, and every short."""
+        return self._risk_role | (sign < 0)
+
+    # -- one program -----------------------------------------------------------------------------------------
+
+    def program(self, inputs: Inputs) -> Program:
+        """Write the problem for one set of inputs.
+
+        Raises
+        ------
+        DataError
+            When a rule or the metric needs data that was not given (covariance, tradable volume).
+        """
+        inputs = self._without_blocked_flips(inputs)
+        build = _Build(self.policy, inputs, self._distance(inputs))
+        self._portfolio_rows(build)
+        self._bucket_rows(build)
+        self._barbell_rows(build)
+        self._custom_rows(build)
+        self._symbol_caps_into(build)
+        self._trading(build)
+        self._gates(build)
+        self._volatility(build)
+        return build.finish()
+
+    def _without_blocked_flips(self, inputs: Inputs) -> Inputs:
+        """Where liquidity is too thin to cross zero in one go, the wish becomes: get out first."""
+        if inputs.held is None or inputs.tradable is None:
+            return inputs
+        along = inputs.sign * inputs.held
+        stuck = along < -inputs.tradable
+        if not stuck.any():
+            return inputs
+        return Inputs(
+            sign=np.where(stuck, -inputs.sign, inputs.sign),
+            target=np.where(stuck, 0.0, inputs.target),
+            clamps=inputs.clamps,
+            held=inputs.held,
+            gates=inputs.gates,
+            tradable=inputs.tradable,
+            covariance=inputs.covariance,
+        )
+
+    def _portfolio_rows(self, build: _Build) -> None:
+        limits = self.policy.risk_buckets.portfolio
+        key = "risk_buckets.portfolio."
+        if limits.cash_min is not None:
+            build.row("cash.min", key + "cash_min", build.inputs.sign.copy(), hi=1.0 - limits.cash_min)
+        if limits.gross_max is not None:
+            build.row("leverage.gross", key + "gross_max", np.ones(build.n), hi=limits.gross_max)
+
+    def _bucket_rows(self, build: _Build) -> None:
+        config = self.policy.risk_buckets
+        if not config.enabled:
+            return
+        for name, members in self._members_of_bucket.items():
+            row = _indicator(build.n, members)
+            key = f"risk_buckets.buckets.{name}."
+            build.row(f"bucket.{name}.max", key + "max_nav_frac", row, hi=config.buckets[name].max_nav_frac)
+            if not config.buckets[name].allow_short:
+                short = members[build.inputs.sign[members] < 0]
+                if len(short):
+                    build.bound(f"bucket.{name}.long_only", key + "allow_short", short, upper=np.zeros(len(short)))
+            if name in build.inputs.clamps:
+                build.row(f"clamp.{name}", key + "base_nav_frac", row, hi=build.inputs.clamps[name])
+
+    def _barbell_rows(self, build: _Build) -> None:
+        barbell = self.policy.barbell
+        if not barbell.enable_barbell_allocation:
+            return
+        risk = self.risk_mask(build.inputs.sign).astype(np.float64)
+        build.row("barbell.safe.floor", self._floor_key(), risk, hi=1.0 - self.policy.safe_floor)
+        if barbell.safe_bucket.max_weight is not None:
+            build.row(
+                "barbell.safe.cap",
+                "barbell.safe_bucket.max_weight",
+                risk,
+                lo=1.0 - barbell.safe_bucket.max_weight,
+                penalty=barbell.safe_bucket.max_weight_penalty,
+            )
+        if barbell.risk_bucket.max_weight is not None:
+            build.row("barbell.risk.cap", "barbell.risk_bucket.max_weight", risk, hi=barbell.risk_bucket.max_weight)
+        for market, cap in barbell.market_caps.items():
+            row = np.zeros(build.n)
+            members = self._members_of_market[market]
+            row[members] = risk[members]
+            if row.any():
+                build.row(f"market.{market}.cap", f"barbell.market_caps.{market}", row, hi=cap)
+
+    def _floor_key(self) -> str:
+        """Return the key that set the safe floor: the larger of two files' minimum wins."""
+        if self.policy.safe_floor <= self.policy.barbell.safe_bucket.min_weight:
+            return "barbell.safe_bucket.min_weight"
+        return f"risk_buckets.buckets.{self.policy.safe_buckets[0]}.min_nav_frac"
+
+    def _custom_rows(self, build: _Build) -> None:
+        for name, rule in self.policy.risk_buckets.custom_rules.items():
+            row = np.zeros(build.n)
+            for coefficients, groups in (
+                (rule.symbols, self._members_of_symbol),
+                (rule.buckets, self._members_of_bucket),
+                (rule.markets, self._members_of_market),
+            ):
+                for member, coefficient in coefficients.items():
+                    if member in groups:
+                        row[groups[member]] += coefficient
+            if rule.exposure == "net":
+                row *= build.inputs.sign
+            build.row(
+                f"custom.{name}",
+                f"risk_buckets.custom_rules.{name}",
+                row,
+                lo=-np.inf if rule.min is None else rule.min,
+                hi=np.inf if rule.max is None else rule.max,
+                penalty=np.inf if rule.hard else rule.penalty * build.strongest_pull,
+            )
+
+    def _symbol_caps_into(self, build: _Build) -> None:
+        for symbol, (cap, key) in self._symbol_caps.items():
+            members = self._members_of_symbol[symbol]
+            name = f"symbol.{symbol}.cap"
+            if len(members) == 1:
+                build.bound(name, key, members, upper=np.array([cap]))
+            else:
+                build.row(name, key, _indicator(build.n, members), hi=cap)
+
+    def _trading(self, build: _Build) -> None:
+        trading = self.policy.execution
+        if build.inputs.held is None:
+            return
+        if trading.turnover.max is not None:
+            price = trading.turnover.penalty * build.strongest_pull
+            build.turnover_rule(trading.turnover.max, np.inf if trading.turnover.hard else price)
+        if trading.liquidity.participation is None:
+            return
+        tradable = build.inputs.tradable
+        if tradable is None:
+            raise DataError(
+                "execution.yml sets liquidity.participation, but no traded volume was given; "
+                "pass adv= (average daily value traded by symbol) and nav=, or set participation to null"
+            )
+        for symbol, members in self._members_of_symbol.items():
+            room = tradable[members]
+            if np.isfinite(room).all():
+                held = build.previous[members]
+                build.liquidity(symbol, members, held - room, held + room)
+
+    def _gates(self, build: _Build) -> None:
+        for symbol, mode in build.inputs.gates.items():
+            if symbol not in self._members_of_symbol:
+                continue
+            members = self._members_of_symbol[symbol]
+            upper = np.zeros(len(members))
+            if mode == "reduce_only":
+                upper = np.maximum(build.previous[members], 0.0)
+            build.bound(f"gate.{symbol}", "", members, upper=upper, source=f"gate ({mode})")
+
+    def _volatility(self, build: _Build) -> None:
+        cap = self.policy.risk_buckets.portfolio.volatility_max
+        if cap is None:
+            return
+        covariance = build.inputs.covariance
+        if covariance is None:
+            raise DataError(
+                "risk_buckets.yml sets portfolio.volatility_max, but no covariance was given; "
+                "pass covariance= (annualised, symbol × symbol) or set volatility_max to null"
+            )
+        factor = square_root(covariance) * build.inputs.sign  # rows: Lᵀ, columns scaled by σ
+        G = np.vstack([np.zeros((1, build.n)), -factor])
+        h = np.concatenate([[cap], np.zeros(factor.shape[0])])
+        build.cone("volatility.max", "risk_buckets.portfolio.volatility_max", "second_order", G, h, hi=cap)
+
+    def _distance(self, inputs: Inputs) -> Array:
+        metric = self.policy.risk_buckets.portfolio.distance
+        if metric == "absolute":
+            return np.ones(len(self.positions))
+        if metric == "relative":
+            return np.asarray(1.0 / np.maximum(inputs.target, SMALLEST_WISH))
+        if inputs.covariance is None:
+            raise DataError(
+                "risk_buckets.yml sets portfolio.distance to 'risk', but no covariance was given; "
+                "pass covariance= (annualised, symbol × symbol) or choose 'relative' or 'absolute'"
+            )
+        variance = np.diag(inputs.covariance).astype(np.float64)
+        largest = float(variance.max(initial=0.0))
+        if largest <= 0.0:
+            raise DataError("every variance of the covariance is zero; the metric 'risk' needs one above zero")
+        return np.asarray(np.maximum(variance, SMALLEST_VARIANCE * largest))
+
+
+class _Build:
+    """Collects rules; merges rows that are the same; keeps the tightest bound of each position."""
+
+    def __init__(self, policy: Policy, inputs: Inputs, distance: Array) -> None:
+        self.n = len(distance)
+        self.policy = policy
+        self.inputs = inputs
+        n = self.n
+        self.previous = np.zeros(n) if inputs.held is None else inputs.sign * inputs.held
+        self.distance = distance
+        pulls = distance * np.maximum(inputs.target, np.abs(self.previous))
+        self.strongest_pull = float(pulls.max(initial=0.0)) or 1.0
+        self.rules: list[RuleRecord] = []
+        self.lower, self.upper = np.zeros(n), np.full(n, np.inf)
+        self.lower_owner, self.upper_owner = np.full(n, -1, np.intp), np.full(n, -1, np.intp)
+        self.floor, self.floor_penalty = np.full(n, -np.inf), np.zeros(n)
+        self.floor_owner = np.full(n, -1, np.intp)
+        self.A: list[Array] = []
+        self.lo: list[float] = []
+        self.hi: list[float] = []
+        self.lo_owner: list[int] = []
+        self.hi_owner: list[int] = []
+        self.penalty: list[float] = []
+        self._seen: dict[tuple[bytes, float], int] = {}
+        self.turnover_max, self.turnover_penalty = np.inf, np.inf
+        self.cones: list[Cone] = []
+
+    def row(
+        self,
+        name: str,
+        key: str,
+        coefficients: Array,
+        *,
+        lo: float = -np.inf,
+        hi: float = np.inf,
+        penalty: float = np.inf,
+    ) -> None:
+        """Add ``lo ≤ coefficients · u ≤ hi``; a row already there keeps the tighter limits."""
+        coefficients = coefficients + 0.0  # −0.0 and 0.0 are the same row
+        k = self._seen.setdefault((coefficients.tobytes(), penalty), len(self.A))
+        rule = len(self.rules)
+        if k == len(self.A):
+            self.A.append(coefficients)
+            self.lo.append(-np.inf)
+            self.hi.append(np.inf)
+            self.lo_owner.append(-1)
+            self.hi_owner.append(-1)
+            self.penalty.append(penalty)
+        if lo > self.lo[k]:
+            self.lo[k], self.lo_owner[k] = lo, rule
+        if hi < self.hi[k]:
+            self.hi[k], self.hi_owner[k] = hi, rule
+        source = self.policy.source(key)
+        self.rules.append(RuleRecord(name, source, np.isinf(penalty), "row", index=k, lo=lo, hi=hi))
+
+    def bound(self, name: str, key: str, members: Index, *, upper: Array, source: str | None = None) -> None:
+        """Add ``u ≤ upper`` on some positions."""
+        rule = len(self.rules)
+        tighter = upper < self.upper[members]
+        self.upper[members[tighter]] = upper[tighter]
+        self.upper_owner[members[tighter]] = rule
+        where = self.policy.source(key) if source is None else source
+        none = np.full(len(members), -np.inf)
+        self.rules.append(
+            RuleRecord(name, where, True, "bound", members=members, member_upper=upper, member_lower=none)
+        )
+
+    def liquidity(self, symbol: str, members: Index, lower: Array, upper: Array) -> None:
+        """Add ``lower ≤ u ≤ upper``. Buying is hard; selling is as hard as the policy says.
+
+        All cash must stay reachable, so by default a sale that a hard rule forces may be faster than the
+        market allows; the rule then reports by how much.
+        """
+        liquidity = self.policy.execution.liquidity
+        rule = len(self.rules)
+        tighter = upper < self.upper[members]
+        self.upper[members[tighter]] = upper[tighter]
+        self.upper_owner[members[tighter]] = rule
+        holds = lower > 0.0
+        if liquidity.hard:
+            self.lower[members[holds]] = lower[holds]
+            self.lower_owner[members[holds]] = rule
+        else:
+            self.floor[members[holds]] = lower[holds]
+            self.floor_penalty[members[holds]] = liquidity.penalty * self.strongest_pull
+            self.floor_owner[members[holds]] = rule
+        self.rules.append(
+            RuleRecord(
+                f"liquidity.{symbol}",
+                self.policy.source("execution.liquidity.participation"),
+                liquidity.hard,
+                "bound",
+                members=members,
+                member_upper=upper,
+                member_lower=lower,
+            )
+        )
+
+    def turnover_rule(self, cap: float, penalty: float) -> None:
+        """Add ``½ Σ|u − p| ≤ cap``."""
+        self.turnover_max, self.turnover_penalty = cap, penalty
+        source = self.policy.source("execution.turnover.max")
+        self.rules.append(RuleRecord("turnover.max", source, np.isinf(penalty), "turnover", hi=cap))
+
+    def cone(self, name: str, key: str, kind: str, G: Array, h: Array, *, hi: float = np.inf) -> None:
+        """Add ``h − G u ∈ K``."""
+        if kind != "second_order":
+            raise AssertionError(kind)
+        self.rules.append(
+            RuleRecord(name, self.policy.source(key), True, "cone", index=len(self.cones), hi=hi)
+        )
+        self.cones.append(Cone("second_order", np.ascontiguousarray(G), h, np.zeros((len(h), 0))))
+
+    def finish(self) -> Program:
+        """Return the program."""
+        cost = self.policy.execution.turnover.cost if self.inputs.held is not None else 0.0
+        return Program(
+            sign=self.inputs.sign,
+            target=self.inputs.target,
+            distance=self.distance,
+            previous=self.previous,
+            cost=np.full(self.n, cost),
+            lower=self.lower,
+            upper=self.upper,
+            lower_owner=self.lower_owner,
+            upper_owner=self.upper_owner,
+            floor=self.floor,
+            floor_penalty=self.floor_penalty,
+            floor_owner=self.floor_owner,
+            A=np.array(self.A).reshape(len(self.A), self.n),
+            lo=np.array(self.lo),
+            hi=np.array(self.hi),
+            lo_owner=np.array(self.lo_owner, dtype=np.intp),
+            hi_owner=np.array(self.hi_owner, dtype=np.intp),
+            penalty=np.array(self.penalty),
+            turnover_max=self.turnover_max,
+            turnover_penalty=self.turnover_penalty,
+            cones=tuple(self.cones),
+            rules=tuple(self.rules),
+        )
+
+
+def square_root(covariance: Array) -> Array:
+    """Return ``Lᵀ`` with ``L Lᵀ`` = covariance, shape (rank, n).
+
+    Raises
+    ------
+    DataError
+        When the matrix is not symmetric or not positive semidefinite.
+    """
+    if not np.allclose(covariance, covariance.T, rtol=1e-8, atol=1e-14):
+        raise DataError("the covariance is not symmetric; average it with its transpose")
+    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    largest = float(values[-1]) if len(values) else 0.0
+    if len(values) and values[0] < -1e-8 * max(largest, 1e-300):
+        raise DataError(
+            f"the covariance is not positive semidefinite: its smallest eigenvalue is {values[0]:.3g} "
+            f"against a largest of {largest:.3g}; shrink it or clip its eigenvalues"
+        )
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))).T)
+
+
+def _indicator(n: int, members: Index) -> Array:
+    row = np.zeros(n)
+    row[members] = 1.0
+    return row
+
+
+def _group(labels: np.ndarray) -> dict[str, Index]:
+    groups: dict[str, list[int]] = {}
+    for j, label in enumerate(labels):
+        groups.setdefault(label, []).append(j)
+    return {label: np.array(members, dtype=np.intp) for label, members in groups.items()}

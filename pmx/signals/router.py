@@ -1,0 +1,266 @@
+"""From signals to what each bucket is asked to hold: thresholds, priorities, and relative weights."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from pmx.errors import DataError, SignalError
+from pmx.signals.routing import Decision, Routing
+from pmx.signals.sharing import Share, share_bucket
+from pmx.signals.types import Signal
+
+if TYPE_CHECKING:
+    from pmx.policy import Policy
+
+_SWITCH = "signal_routing_config.enable_llm_fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rank:
+    """Where one source stands on one symbol."""
+
+    bucket: str
+    admitted: bool
+    fallback: bool
+    turn: tuple[bool, int]  # fallbacks last, then priority, which no two sources share
+
+
+@dataclass(slots=True)
+class _Heard:
+    """A signal on its way: out of the running as soon as ``dropped`` says why."""
+
+    signal: Signal
+    rank: _Rank
+    dropped: str
+
+
+class SignalRouter:
+    """Turn signals into relative weights of buckets.
+
+    Each source speaks for one bucket (``market_buckets`` send the symbols of a market elsewhere). Within a
+    bucket, the source of highest priority that is above its thresholds decides a symbol; in different buckets
+    both live. A fallback source is heard on a symbol only where no other source was above its thresholds,
+    whatever the direction, and only while ``enable_llm_fallback`` is on.
+
+    What a direction means:
+
+    - **BUY** (+1): hold a positive weight, in proportion to conviction.
+    - **SELL** (−1): exit (weight 0) where the bucket is long-only; hold a negative weight, in proportion to
+      conviction, where it allows shorts.
+    - **HOLD** (0): keep what is held; that needs no edge. With nothing held, hold nothing.
+    - **no signal**, or none above its thresholds: exit.
+
+    `share_bucket` has the formula. A bucket's standing weights need no signal; a live signal on the same
+    symbol takes the place of the standing weight.
+
+    Parameters
+    ----------
+    policy : Policy
+        Its ``signal_routing_config`` and ``risk_buckets``.
+
+    Examples
+    --------
+    >>> from pmx.policy import Policy
+    >>> policy = Policy.from_mapping({
+    ...     "risk_buckets": {"buckets": {"ts_core": {"role": "risk", "base_nav_frac": 0.2}}},
+    ...     "signal_routing_config": {"sources": {"time_series_core": {"bucket": "ts_core", "priority": 1}}},
+    ... })
+    >>> buy = Signal("SPY", 1, strength=1.0, edge_score=0.5, confidence=0.5, source="time_series_core")
+    >>> routing = SignalRouter(policy).route([buy])
+    >>> float(routing.relative_weights[("ts_core", "SPY")])
+    0.25
+    >>> routing.decisions[["symbol", "bucket", "kept", "reason"]].to_dict("records")
+    [{'symbol': 'SPY', 'bucket': 'ts_core', 'kept': True, 'reason': 'buy'}]
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._config = policy.signal_routing_config
+        self._buckets = policy.risk_buckets.buckets
+        self._bucket_order = {name: position for position, name in enumerate(self._buckets)}
+        self._ranks: dict[tuple[str, str], _Rank] = {}
+        self._keys: tuple[list[str], list[str]] = ([], [])
+        self._index = _positions(*self._keys)
+
+    def route(self, signals: Iterable[Signal], previous: pd.Series[float] | None = None) -> Routing:
+        """Decide which signals live and what they ask of their buckets.
+
+        Parameters
+        ----------
+        signals : iterable of Signal
+            In any order; the answer does not depend on it.
+        previous : Series, MultiIndex (bucket, symbol), signed fraction of NAV, optional
+            What is held now; nothing if omitted.
+
+        Returns
+        -------
+        Routing
+            Relative weights, and the reason for every signal.
+
+        Raises
+        ------
+        SignalError
+            If a source speaks twice about a symbol, or is unknown to the policy.
+        DataError
+            If ``previous`` is not such a Series, repeats a position, holds a value that is not finite, or
+            names a bucket unknown to the policy.
+        """
+        held = self._held(previous)
+        heard = self._hear(signals)
+        _silence_fallbacks(heard)
+        winners = _contest(heard)
+
+        routing, buckets, symbols, values = self._config, [], [], []
+        records = [_dropped(h) for h in heard if h.dropped]
+        for name, bucket in self._buckets.items():
+            full = routing.full_conviction.get(name, routing.default_full_conviction)
+            live = winners.get(name, {})
+            for symbol, share in share_bucket(bucket, full, live, held.get(name, {})).items():
+                buckets.append(name)
+                symbols.append(symbol)
+                values.append(share.relative_weight)
+                records.append(_kept(name, symbol, share, live.get(symbol)))
+        records.sort(key=self._record_order)
+        index = self._index_of(buckets, symbols)
+        return Routing(pd.Series(values, index=index, dtype=float, name="relative_weight"), tuple(records))
+
+    def bucket_for(self, source: str, symbol: str) -> str | None:
+        """Return the bucket that a source speaks for on a symbol, or None if that bucket does not admit it.
+
+        Raises
+        ------
+        SignalError
+            If the source is unknown to the policy.
+        """
+        rank = self._rank(source, symbol)
+        return rank.bucket if rank.admitted else None
+
+    def _held(self, previous: pd.Series[float] | None) -> dict[str, dict[str, float]]:
+        """Return what is held, by bucket and symbol, without zeros."""
+        held: dict[str, dict[str, float]] = defaultdict(dict)
+        if previous is None or len(previous) == 0:
+            return held
+        if previous.index.nlevels != 2 or not previous.index.is_unique:
+            raise DataError("previous positions: the index must be (bucket, symbol) without repeats; add them up")
+        for (bucket, symbol), weight in zip(previous.index.tolist(), previous.tolist(), strict=True):
+            if bucket not in self._buckets:
+                raise DataError(
+                    f"previous positions: {symbol} is held for bucket {bucket!r}, which the policy does not "
+                    f"have; move it to one of {', '.join(self._buckets)}"
+                )
+            if not math.isfinite(weight):
+                raise DataError(f"previous positions: {bucket}/{symbol} is {weight}; give a finite NAV fraction")
+            if weight != 0.0:
+                held[bucket][symbol] = weight
+        return held
+
+    def _hear(self, signals: Iterable[Signal]) -> list[_Heard]:
+        """Validate the set and drop what is below its thresholds."""
+        heard: list[_Heard] = []
+        seen: set[tuple[str, str]] = set()
+        for signal in signals:
+            if not isinstance(signal, Signal):
+                kind = type(signal).__name__
+                raise SignalError(f"signal {signal!r} is a {kind}, not a Signal; build it with pmx.Signal")
+            rank, key = self._rank(signal.source, signal.symbol), (signal.symbol, signal.source)
+            if key in seen:
+                raise SignalError(
+                    f"signal for {signal.symbol!r} from {signal.source!r} is given twice; "
+                    "keep one for each symbol and source"
+                )
+            seen.add(key)
+            heard.append(_Heard(signal, rank, self._below_threshold(signal)))
+        return heard
+
+    def _rank(self, speaker: str, symbol: str) -> _Rank:
+        key = (speaker, symbol)
+        rank = self._ranks.get(key)
+        if rank is None:
+            source = self._config.sources.get(speaker)
+            if source is None:
+                raise SignalError(
+                    f"signal for {symbol!r}: source {speaker!r} is unknown; "
+                    f"signal_routing_config.sources has {', '.join(self._config.sources) or 'none'}"
+                )
+            markets = self._policy.markets_of(symbol)
+            diverted = (bucket for market, bucket in source.market_buckets.items() if market in markets)
+            bucket = next(diverted, source.bucket)
+            turn = (source.fallback, source.priority)
+            rank = _Rank(bucket, self._policy.admits(bucket, symbol), source.fallback, turn)
+            self._ranks[key] = rank
+        return rank
+
+    def _below_threshold(self, signal: Signal) -> str:
+        """Return why a signal is too weak to be heard, or nothing."""
+        source = self._config.sources[signal.source]
+        if source.fallback and not self._config.enable_llm_fallback:
+            return f"fallback is off ({_SWITCH})"
+        if signal.confidence < source.min_confidence:
+            return f"confidence {signal.confidence:.4g} < min_confidence {source.min_confidence:.4g}"
+        if signal.direction != 0 and abs(signal.edge_score) < source.min_edge:
+            return f"edge {abs(signal.edge_score):.4g} < min_edge {source.min_edge:.4g}"
+        return ""
+
+    def _record_order(self, record: Decision) -> tuple[int, str, bool, tuple[bool, int]]:
+        rank = self._ranks.get((record.source, record.symbol))
+        turn = rank.turn if rank else (True, 0)
+        return self._bucket_order[record.bucket], record.symbol, rank is None, turn
+
+    def _index_of(self, buckets: list[str], symbols: list[str]) -> pd.MultiIndex:
+        """Return the row index; the last one again where it is the same, for building it is dear."""
+        if (buckets, symbols) != self._keys:
+            self._keys, self._index = (buckets, symbols), _positions(buckets, symbols)
+        return self._index
+
+
+def _silence_fallbacks(heard: Sequence[_Heard]) -> None:
+    """Drop fallback signals on symbols for which another source is above its thresholds."""
+    speaks: dict[str, _Heard] = {}
+    for h in heard:
+        if not h.dropped and not h.rank.fallback:
+            first = speaks.setdefault(h.signal.symbol, h)
+            if h.rank.turn < first.rank.turn:
+                speaks[h.signal.symbol] = h
+    for h in heard:
+        if not h.dropped and h.rank.fallback and h.signal.symbol in speaks:
+            h.dropped = f"fallback not needed: {speaks[h.signal.symbol].signal.source} speaks"
+
+
+def _contest(heard: Sequence[_Heard]) -> dict[str, dict[str, Signal]]:
+    """Leave each position to the signal whose turn is first, among those that its bucket admits.
+
+    Returns winners by bucket and symbol, and drops the others.
+    """
+    winners: dict[str, dict[str, Signal]] = defaultdict(dict)
+    for h in sorted((h for h in heard if not h.dropped), key=lambda h: h.rank.turn):
+        if not h.rank.admitted:
+            h.dropped = f"bucket {h.rank.bucket} does not admit {h.signal.symbol}"
+            continue
+        winner = winners[h.rank.bucket].setdefault(h.signal.symbol, h.signal)
+        if winner is not h.signal:
+            h.dropped = f"superseded by {winner.source}"
+    return winners
+
+
+def _dropped(h: _Heard) -> Decision:
+    s = h.signal
+    return Decision(s.symbol, s.source, s.direction, h.rank.bucket, False, h.dropped, s.conviction, 0.0)
+
+
+def _kept(bucket: str, symbol: str, share: Share, signal: Signal | None) -> Decision:
+    weight = share.relative_weight
+    if signal is None:
+        direction, conviction = (weight > 0.0) - (weight < 0.0), math.nan
+    else:
+        direction, conviction = signal.direction, signal.conviction
+    return Decision(symbol, share.source, direction, bucket, True, share.reason, conviction, weight)
+
+
+def _positions(buckets: list[str], symbols: list[str]) -> pd.MultiIndex:
+    return pd.MultiIndex.from_arrays([buckets, symbols], names=["bucket", "symbol"])

@@ -1,0 +1,68 @@
+"""What a routing says: the relative weights, and a reason for every signal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import pandas as pd
+
+#: ``source`` of a decision about a weight that the policy holds without any signal.
+STANDING = "standing"
+#: ``source`` of a decision about a held position that no live signal speaks for.
+NO_SIGNAL = "none"
+
+
+class Decision(NamedTuple):
+    """What became of one signal, of one standing weight, or of one held position without a live signal.
+
+    Attributes
+    ----------
+    symbol, source : str
+        Whom it is about and who spoke; `STANDING` or `NO_SIGNAL` where nobody did.
+    direction : int
+        +1 BUY, 0 HOLD, −1 SELL as signalled; the sign of a standing weight; 0 where nobody spoke.
+    bucket : str
+        The bucket that was asked.
+    kept : bool
+        Whether it decides the position.
+    reason : str
+        What it does, or why it was dropped.
+    conviction : float
+        Strength × confidence × abs(edge); NaN where nobody spoke.
+    relative_weight : float
+        Signed share of the bucket; 0 where dropped.
+    """
+
+    symbol: str
+    source: str
+    direction: int
+    bucket: str
+    kept: bool
+    reason: str
+    conviction: float
+    relative_weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Routing:
+    """What the signals ask of each bucket, and why.
+
+    Attributes
+    ----------
+    relative_weights : Series, MultiIndex (bucket, symbol)
+        Signed share of its bucket that each position is asked to take; Σ abs ≤ 1 over a bucket. A position
+        to be closed is present with 0. Rows: buckets in policy order, then symbols.
+    records : tuple of Decision
+        One for each signal, each standing weight, and each held position without a live signal, in the order
+        of the rows.
+    """
+
+    relative_weights: pd.Series[float]
+    records: tuple[Decision, ...]
+
+    @cached_property
+    def decisions(self) -> pd.DataFrame:
+        """Return ``records`` as a table with one column for each field of `Decision`."""
+        return pd.DataFrame(self.records, columns=list(Decision._fields))
