@@ -17,9 +17,9 @@ Mask = NDArray[np.bool_]
 #: A count this close below a whole number is that number: counts come from divisions.
 ROUNDING = 1e-9
 
-# The search works in basis points of NAV, so that the solver's absolute tolerance of about 1e-6 stays well
-# below the 1e-9 of NAV to which hard rules are held.
-_BASIS_POINTS = 1e4
+#: Tolerance of the search on a row, fraction of NAV: coarser than that of hard rules, so its answer is checked.
+SEARCH_TOLERANCE = 1e-6
+
 _RELATIVE_GAP = 0.01
 _SECONDS, _SECONDS_A_ROW = 30.0, 2.0
 _INFEASIBLE = 2
@@ -116,7 +116,8 @@ class LotGrid:
         Returns
         -------
         array, shape (n,), signed fraction of NAV, or None
-            None where no portfolio on the grid obeys.
+            None where no portfolio on the grid obeys. Rows may be overrun by `SEARCH_TOLERANCE`; a margin of
+            that size prevents it.
 
         Raises
         ------
@@ -177,10 +178,10 @@ class LotGrid:
             lo, hi = np.concatenate([lo, wish, -wish]), np.concatenate([hi, np.full(2 * n, np.inf)])
             low, high = np.concatenate([low, np.zeros(n)]), np.concatenate([high, np.full(n, np.inf)])
         result = milp(
-            np.concatenate([np.zeros(n), np.full(low.size - n, _BASIS_POINTS)]),
+            np.concatenate([np.zeros(n), np.ones(low.size - n)]),
             integrality=np.concatenate([self.whole, np.zeros(low.size - n)]),
             bounds=Bounds(low, high),
-            constraints=LinearConstraint(A * _BASIS_POINTS, lo * _BASIS_POINTS, hi * _BASIS_POINTS),
+            constraints=LinearConstraint(A, lo, hi),
             options={"time_limit": seconds, "mip_rel_gap": _RELATIVE_GAP},
         )
         if result.x is None:

@@ -66,9 +66,13 @@ class Market:
             raise DataError(f"NAV is {nav.total:.6g} {nav.currency}, must be > 0 to size orders; add cash")
         return cls(snapshot, PriceBook(prices, snapshot.as_of), nav.total, nav.cash, lot_size, lot_sizes)
 
+    def worth(self, symbol: str) -> float:
+        """Return what one unit is worth, base currency."""
+        return self.book[symbol] * self.snapshot.fx.rate(self.snapshot.currency_of(symbol))
+
     def value(self, symbol: str) -> float:
-        """Return the worth of one unit, fraction of NAV."""
-        return self.book[symbol] * self.snapshot.fx.rate(self.snapshot.currency_of(symbol)) / self.nav
+        """Return what one unit is worth, fraction of NAV."""
+        return self.worth(symbol) / self.nav
 
     def values(self, symbols: list[str], wanted: Array) -> Array:
         """Return `value` of each position, 0 where there is no price and nothing is wanted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.errors import DataError, InfeasibleError, SolverError
-from pmx.portfolio.lots import ROUNDING, LinearRules, LotGrid
+from pmx.portfolio.lots import ROUNDING, SEARCH_TOLERANCE, LinearRules, LotGrid
 from pmx.portfolio.market import Holding, Market
 from pmx.portfolio.nav import UNASSIGNED, PortfolioSnapshot, by_position
 
@@ -22,8 +22,6 @@ Array = NDArray[np.float64]
 TOLERANCE = 1e-9
 #: An order smaller than this fraction of NAV is rounding of floating-point numbers, not trading.
 DUST = 1e-12
-#: Room that the search for whole lots leaves where its first answer overruns a rule by its own tolerance.
-MARGIN = 1e-7
 
 _CASH = "CASH"
 
@@ -150,8 +148,8 @@ def size_orders(
     holding = Holding.of(snapshot, positions, allocation.residual_symbol)
 
     value, lot = market.values(symbols, wanted), market.lots(symbols)
-    whole, owned = ~np.isnan(lot), value > 0.0
-    unit = np.where(whole, np.nan_to_num(lot) * value, np.where(owned, 1.0, 0.0))
+    whole, priced = ~np.isnan(lot), value > 0.0
+    unit = np.where(whole, np.nan_to_num(lot) * value, np.where(priced, 1.0, 0.0))
     weights = _obeying(allocation, LotGrid(unit, whole), wanted, holding.quantity * value)
     quantity = _divide(weights, value)
     quantity[whole] = np.round(_divide(weights, unit)[whole]) * lot[whole]
@@ -179,10 +177,15 @@ def _obeying(allocation: SizableAllocation, grid: LotGrid, wanted: Array, held: 
             f"{broken[worst]:.3g} of NAV, and no other rounding helps; use smaller lots or more NAV",
             rules=names,
         )
-    # Trading less than wanted keeps a limit on turnover that the nearest portfolio may overrun.
-    for candidate in (nearest, grid.nearest(rules, wanted, MARGIN), grid.toward(held, wanted)):
-        if candidate is not None and not _broken(allocation, candidate):
-            return candidate
+    candidates: list[Callable[[], Array | None]] = [
+        lambda: nearest,
+        lambda: grid.nearest(rules, wanted, margin=SEARCH_TOLERANCE),
+        lambda: grid.toward(held, wanted),  # less trading: for a limit on turnover, which is not a linear rule
+    ]
+    for candidate in candidates:
+        weights = candidate()
+        if weights is not None and not _broken(allocation, weights):
+            return weights
     raise SolverError(
         f"no whole-lot portfolio found that obeys {', '.join(_broken(allocation, nearest))}; use smaller "
         "lots, or leave that rule some room"
@@ -212,15 +215,14 @@ def _skip_small(
     if not small:
         return quantity, ()
     together = without(small, quantity)
-    if together is not None:
-        return together, tuple(small)
-    left: list[str] = []
-    for symbol in small:
+    left = [] if together is None else small
+    quantity = quantity if together is None else together
+    for symbol in small[len(left) :]:
         trial = without([symbol], quantity)
         if trial is not None:
             quantity = trial
             left.append(symbol)
-    return quantity, tuple(left)
+    return quantity, tuple(symbol for symbol in left if size[symbol] > DUST)
 
 
 def _residual(
@@ -273,7 +275,7 @@ def _plan(
     for (_, symbol), units in owned.items():
         net[symbol] = net.get(symbol, 0.0) + units
     trades = {s: units for s, units in net.items() if units != 0.0 and abs(units) * market.value(s) > DUST}
-    spent = math.fsum(units * market.value(symbol) for symbol, units in trades.items()) * market.nav
+    spent = math.fsum(units * market.worth(symbol) for symbol, units in trades.items())
     return OrderPlan(
         orders=_orders_table(market, trades),
         quantities=by_position(owned, "quantity"),

@@ -169,17 +169,17 @@ class Allocation:
     def explain(self) -> str:
         """Return the allocation in words: each position that was cut, by which rules and how much."""
         lines = [f"{self.status.advice}"]
-        for (bucket, symbol), row in self.attribution.iterrows():
-            wish, weight = row["target"], row["weight"]
-            moves = row.drop(["target", "weight"])
-            moves = moves[moves.abs() >= 5e-7]
-            if moves.empty:
-                continue
-            reasons = ", ".join(f"{name} {move:+.2%}" for name, move in moves.items())
-            lines.append(f"{bucket}/{symbol} wanted {wish:.2%}, gets {weight:.2%}: {reasons}")
-        for name, rule in self.rules.iterrows():
-            if rule["violation"] > RELAXED_ABOVE:
-                lines.append(f"{name} gave way: {rule['value']:.2%} against {rule['bound']:.2%} ({rule['source']})")
+        table = self.attribution
+        rules = [column for column in table.columns if column not in ("target", "weight")]
+        for i, (bucket, symbol) in enumerate(self.index.tolist()):
+            row = table.iloc[i]
+            moves = [(name, float(row[name])) for name in rules if abs(float(row[name])) >= 5e-7]
+            if moves:
+                reasons = ", ".join(f"{name} {move:+.2%}" for name, move in moves)
+                lines.append(f"{bucket}/{symbol} wanted {row['target']:.2%}, gets {row['weight']:.2%}: {reasons}")
+        for rule in self.readings:
+            if rule.violation > RELAXED_ABOVE:
+                lines.append(f"{rule.name} gave way: {rule.value:.2%} against {rule.bound:.2%} ({rule.source})")
         c = self.certificate
         lines.append(
             f"Proof: worst hard-rule violation {c.primal_residual:.1e}, at most {c.distance_bound:.1e} of NAV from the "

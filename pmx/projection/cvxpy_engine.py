@@ -19,11 +19,13 @@ from pmx.projection.program import Array, Point, Program
 #: Stands for "no limit" in the compiled problem, where every row needs a finite bound.
 NEVER_BINDS = 1e3
 
-SOLVER_OPTIONS: dict[str, dict[str, Any]] = {
-    "CLARABEL": {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 200},
-    "PIQP": {"eps_abs": 1e-11, "eps_rel": 1e-11, "max_iter": 500},
-    "OSQP": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iter": 200_000, "polishing": True},
-    "SCS": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 200_000},
+#: Options of each solver, in the order in which they are tried: sharp first, then the solver's own defaults, whose
+#: answer polishing may still finish.
+SOLVER_OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
+    "CLARABEL": ({"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 200}, {}),
+    "PIQP": ({"eps_abs": 1e-11, "eps_rel": 1e-11, "max_iter": 500}, {}),
+    "OSQP": ({"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iter": 200_000, "polishing": True},),
+    "SCS": ({"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 200_000},),
 }
 
 
@@ -242,15 +244,25 @@ class CvxpyEngine:
         return point
 
     def _run(self, solver: str) -> str:
+        """Return cvxpy's status, or in words why there is none."""
         if solver not in self._installed:
             return "not installed"
+        status = ""
+        for options in SOLVER_OPTIONS.get(solver, ({},)):
+            status = self._attempt(solver, options)
+            if status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+                break
+        return status
+
+    def _attempt(self, solver: str, options: dict[str, Any]) -> str:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             try:
-                self.problem.solve(solver=solver, **SOLVER_OPTIONS.get(solver, {}), enforce_dpp=True)
-            except cp.error.SolverError as error:
-                return str(error).splitlines()[0]
-            except ValueError as error:  # cvxpy's word for "this solver cannot take this kind of problem"
+                self.problem.solve(solver=solver, **options, enforce_dpp=True)
+            except (
+                cp.error.SolverError,
+                ValueError,
+            ) as error:  # ValueError: cvxpy's "cannot take this kind of problem"
                 return str(error).splitlines()[0]
         return str(self.problem.status)
 

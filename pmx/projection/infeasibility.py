@@ -163,9 +163,7 @@ def _require_cones(program: Program) -> None:
     _refuse(program, sorted({*multipliers, *relaxation}), relaxation, multipliers | dict.fromkeys(relaxation, 1.0))
 
 
-def _refuse(
-    program: Program, clash: list[int], relaxation: dict[int, float], multipliers: dict[int, float]
-) -> None:
+def _refuse(program: Program, clash: list[int], relaxation: dict[int, float], multipliers: dict[int, float]) -> None:
     rules = program.rules
     lines = [f"  {rules[i].name} ({rules[i].source})" for i in clash]
     ways = [f"{rules[i].name} by {amount:.4%} of NAV" for i, amount in relaxation.items()]

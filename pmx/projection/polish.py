@@ -70,7 +70,7 @@ class _Dual:
         y = np.maximum(self.direction * guess.rows[self.row], 0.0)
         if self.turnover:
             y = np.append(y, guess.turnover)
-        return np.minimum(y, self.ceiling)
+        return np.asarray(np.minimum(y, self.ceiling), dtype=np.float64)
 
     def respond(self, y: Array) -> Array:
         pull = self.pull + self.B.T @ y[: len(self.row)]
@@ -81,7 +81,7 @@ class _Dual:
         value = self.B @ u
         if self.turnover:
             value = np.append(value, self.program.turnover(u))
-        return value - self.c
+        return np.asarray(value - self.c, dtype=np.float64)
 
     def value(self, y: Array, u: Array) -> float:
         p = self.program
@@ -172,8 +172,8 @@ def _newton_step(dual: _Dual, y: Array, u: Array, excess: Array) -> tuple[Array,
     H = dual.curvature(y, u)
     # Prices that their own pressure sends to an end of their range go there; the others share one small system.
     own = np.maximum(np.diag(H), 1e-12 * float(np.diag(H).max(initial=0.0)))
-    reach = np.divide(excess, own, out=np.sign(excess) * np.inf, where=own > 0, dtype=np.float64)
-    reach = np.where(excess == 0, 0.0, reach)
+    endless = np.where(excess > 0, np.inf, np.where(excess < 0, -np.inf, 0.0))
+    reach = np.divide(excess, own, out=endless, where=own > 0)
     to_zero, to_ceiling = y + reach <= 0.0, y + reach >= dual.ceiling
     step = np.where(to_zero, -y, np.where(to_ceiling & np.isfinite(dual.ceiling), dual.ceiling - y, 0.0))
     moving = ~(to_zero | (to_ceiling & np.isfinite(dual.ceiling)))
@@ -284,7 +284,7 @@ class _ActiveSystem:
         self.mu = np.array([guess.cones[i][0] / max(float(self._slack(i)[0]), 1e-300) for i in self.curved])
 
     def _slack(self, i: int) -> Array:
-        return self.program.cones[i].slack(self.u, self.auxiliary)
+        return np.asarray(self.program.cones[i].slack(self.u, self.auxiliary))
 
     def _rule_rows(self) -> Array:
         """Gradients of the pressing rules on all positions, shape (n_active, n)."""

@@ -140,9 +140,7 @@ class Projector:
             return bypass(relative_weights)
         r = self._array(relative_weights, "relative_weights")
         budget = self._allocator.allocate(pd.Series(r, index=self.index), risk_scale)
-        return self._project(
-            r, budget.target, dict(budget.clamps), previous, gated, covariance, adv, nav, engine
-        )
+        return self._project(r, budget.target, dict(budget.clamps), previous, gated, covariance, adv, nav, engine)
 
     def project(
         self,
@@ -274,9 +272,7 @@ class Projector:
         program = self._book.program(inputs)
         return program if self._extra is None else self._extra.onto(program)
 
-    def _allocation(
-        self, program: Program, point: Point, certificate: Certificate, signed_wish: Array
-    ) -> Allocation:
+    def _allocation(self, program: Program, point: Point, certificate: Certificate, signed_wish: Array) -> Allocation:
         limits = self.policy.risk_buckets.portfolio
         return Allocation(
             status=Status.RELAXED if relaxed(program, point) else Status.OPTIMAL,
@@ -337,7 +333,7 @@ def bypass(weights: pd.Series, cash: float | None = None) -> Allocation:
     return Allocation(
         status=Status.BYPASSED,
         certificate=Certificate(0.0, 0.0, 0.0, "none", "the policy layer is switched off"),
-        index=weights.index.set_names(LEVELS),
+        index=_positions(weights.index),
         signed=values,
         wished=values,
         given_cash=cash,
@@ -368,10 +364,12 @@ def solve(
     >>> alloc = pmx.solve(pmx.load_policy(), wish, risk_scale={"ts_core": 0.5})
     >>> alloc.weights.round(3).to_dict()
     {'SP500': 0.045, 'WTI': 0.03, 'CASH': 0.925}
-    >>> alloc.rules.loc["clamp.ts_core", "binding"]
+    >>> bool(alloc.rules.loc["clamp.ts_core", "binding"])
     True
     """
-    index = relative_weights.index if previous is None else relative_weights.index.append(previous.index).unique()
+    if policy.bypassed:
+        return bypass(relative_weights)
+    index = _universe(relative_weights, previous)
     return Projector(policy, index).solve(
         relative_weights,
         risk_scale=risk_scale,
@@ -423,8 +421,7 @@ def project_to_feasible(
     if policy.bypassed:
         return bypass(wish, cash)
     held = None if previous is None else by_position(previous, policy, buckets)[0]
-    index = wish.index if held is None else wish.index.append(held.index).unique()
-    return Projector(policy, index).project(wish, previous=held, engine=engine)
+    return Projector(policy, _universe(wish, held)).project(wish, previous=held, engine=engine)
 
 
 def by_position(
@@ -439,6 +436,19 @@ def by_position(
     labels = [(_bucket_of(symbol, policy, buckets), symbol) for symbol in series.index]
     index = pd.MultiIndex.from_tuples(labels, names=LEVELS)
     return pd.Series(series.to_numpy(dtype=np.float64), index=index), cash
+
+
+def _positions(index: pd.Index) -> pd.MultiIndex:
+    if not isinstance(index, pd.MultiIndex) or index.nlevels != 2:
+        raise DataError(
+            "weights must be indexed by (bucket, symbol); build the index with pandas.MultiIndex.from_tuples"
+        )
+    return index.set_names(LEVELS)
+
+
+def _universe(wish: pd.Series, held: pd.Series | None) -> pd.MultiIndex:
+    index = _positions(wish.index)
+    return index if held is None else _positions(index.append(_positions(held.index)).unique())
 
 
 def _bucket_of(symbol: Any, policy: Policy, buckets: Mapping[str, str] | None) -> str:

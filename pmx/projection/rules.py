@@ -408,9 +408,7 @@ class _Build:
         """Add ``h − G u ∈ K``."""
         if kind != "second_order":
             raise AssertionError(kind)
-        self.rules.append(
-            RuleRecord(name, self.policy.source(key), True, "cone", index=len(self.cones), hi=hi)
-        )
+        self.rules.append(RuleRecord(name, self.policy.source(key), True, "cone", index=len(self.cones), hi=hi))
         self.cones.append(Cone("second_order", np.ascontiguousarray(G), h, np.zeros((len(h), 0))))
 
     def finish(self) -> Program:

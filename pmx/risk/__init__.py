@@ -1,5 +1,6 @@
 """Risk: volatility, covariance and drawdown forecasts, and the scaling of budgets by them."""
 
+from pmx.risk.barbell import BarbellConstraint
 from pmx.risk.covariance import EwmaCovariance
 from pmx.risk.drawdown import Drawdown
 from pmx.risk.recursion import EwmaVariance, VarianceProcess, checked_return
@@ -16,6 +17,7 @@ from pmx.risk.volatility import (
 __all__ = [
     "ArchFit",
     "BadFit",
+    "BarbellConstraint",
     "BucketRiskState",
     "Drawdown",
     "EwmaCovariance",

@@ -222,9 +222,10 @@ def test_where_no_whole_lots_obey_the_rules_in_conflict_are_named() -> None:
     assert caught.value.rules == ("custom.bonds", "bucket.safe.max")
 
 
-def test_a_hard_limit_on_turnover_holds_after_rounding() -> None:
+@pytest.mark.parametrize(("x", "y"), [(0.36, 0.44), (0.34, 0.4)], ids=["nearest", "toward what is held"])
+def test_a_hard_limit_on_turnover_holds_after_rounding(x: float, y: float) -> None:
     previous = {("a", "X"): 0.4, ("a", "Y"): 0.4}
-    allocation = Weights({("a", "X"): 0.35, ("a", "Y"): 0.45}, previous=previous, turnover=0.05)
+    allocation = Weights({("a", "X"): x, ("a", "Y"): y}, previous=previous, turnover=0.04)
     snapshot = PortfolioSnapshot(200.0, {("a", "X"): 4.0, ("a", "Y"): 4.0})
     prices = {"X": 100.0, "Y": 100.0}
     plan = size_orders(allocation, snapshot, prices, lot_size=1.0)
@@ -272,6 +273,7 @@ def test_a_portfolio_that_is_where_it_should_be_is_not_traded() -> None:
     snapshot, prices = PortfolioSnapshot(0.3 * 3.0 - 0.3, {"X": 0.1, "Y": 7 * 0.1 * 3.0}), {"X": 3.0, "Y": 1.0}
     plan = size_orders(allocation, snapshot, prices)
     assert orders(plan) == []
+    assert plan.skipped == ()
     assert list(plan.orders.columns) == ["symbol", "side", "quantity", "price", "notional", "currency"]
     assert plan.cash_after == snapshot.cash["USD"]
 

@@ -1,6 +1,8 @@
 """The variance recursions against arch, against simulation, and against their own definition."""
 
 import math
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmx.errors import DataError
-from pmx.risk import EwmaVariance, VarianceProcess, checked_return
+from pmx.risk import EwmaVariance, VarianceProcess, checked_return, fit_arch
 
 PROCESSES = {
     "GARCH": VarianceProcess("GARCH", omega=0.03, alpha=0.08, gamma=0.0, beta=0.89),
@@ -119,17 +121,12 @@ def test_a_return_that_cannot_be_one_is_refused(value: float) -> None:
 
 
 def test_arch_is_imported_only_when_a_model_is_fitted() -> None:
-    import subprocess
-    import sys
-
-    code = "import sys, pmx.risk; print(sorted({'arch', 'cvxpy'} & set(sys.modules)))"
+    code = "import sys, pmx.risk, pmx.signals.time_series; print(sorted({'arch', 'cvxpy'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 
 
 def test_fitting_leaves_the_warning_filters_alone() -> None:
-    from pmx.risk import fit_arch
-
     before = list(warnings.filters)
     fit_arch(np.random.default_rng(4).normal(size=300), "GARCH", "normal")
     assert list(warnings.filters) == before

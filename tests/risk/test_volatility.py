@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pmx.errors import DataError, PolicyError
 from pmx.policy.schema import VolatilityModel
 from pmx.risk import ArchFit, BadFit, EwmaVariance, GarchVolatility, VarianceProcess, fit_arch
+from pmx.risk.volatility import _judged
 
 MODELS = ("GARCH", "GJR", "EGARCH")
 SMALL = {"window": 300, "refit_every": 40, "min_observations": 250}
@@ -188,25 +190,37 @@ def test_constant_returns_are_ewma(level: float) -> None:
     assert forecast.volatility == pytest.approx(level, abs=1e-150)
 
 
-def test_an_explosive_fit_is_ewma() -> None:
-    growing = np.random.default_rng(3).normal(size=300) * np.exp(np.linspace(0.0, 6.0, 300)) * 1e-3
-    volatility = GarchVolatility(window=300, refit_every=40, min_observations=300).fit(growing)
-    forecast = volatility.forecast()
+def first_bad(reason: str, model: str, trend: float) -> np.ndarray:
+    """Return the first of some seeded noises, growing or not, whose fit is bad for that reason."""
+    growth = np.exp(np.linspace(0.0, trend, 300))
+    noises = (np.random.default_rng(seed).normal(scale=1e-3, size=300) * growth for seed in range(40))
+    for noise in noises:
+        fit = fit_arch(noise, model, "normal")
+        if isinstance(fit, BadFit) and reason in fit.reason:
+            return noise
+    raise AssertionError(f"no fit was bad for {reason!r}")
+
+
+@pytest.mark.parametrize(
+    ("reason", "model", "trend"),
+    [("explosive variance: persistence 1.0", "GARCH", 6.0), ("the optimiser did not converge", "EGARCH", 0.0)],
+)
+def test_a_bad_fit_is_ewma_and_says_so(reason: str, model: str, trend: float) -> None:
+    returns = first_bad(reason, model, trend)
+    volatility = GarchVolatility(model, window=300, refit_every=40, min_observations=300).fit(returns)
+    forecast = volatility.forecast(2)
     assert volatility.process is None
     assert forecast.model == "EWMA"
-    assert "explosive variance: persistence 1.0" in forecast.fallback_reason
-    assert forecast.variances[0] == pytest.approx(ewma(growing), rel=1e-12)
+    assert reason in forecast.fallback_reason
+    np.testing.assert_allclose(forecast.variances, ewma(returns), rtol=1e-12)
 
 
-def test_an_optimiser_that_gives_up_is_seen() -> None:
-    reasons = set()
-    for seed in range(40):
-        fit = fit_arch(np.random.default_rng(seed).normal(size=300), "EGARCH", "normal")
-        if isinstance(fit, BadFit):
-            reasons.add(fit.reason.split(" (")[0])
-            if "the optimiser did not converge" in reasons:
-                break
-    assert "the optimiser did not converge" in reasons
+def test_a_result_that_is_not_finite_is_seen() -> None:
+    result = {"convergence_flag": 0, "conditional_volatility": [0.01, 0.01], "resid": RETURNS[:2]}
+    for params, volatility in (([1e-6, math.nan, 0.9], 0.01), ([1e-6, 0.05, 0.9], math.nan)):
+        planted = result | {"params": params, "conditional_volatility": [0.01, volatility]}
+        judged = _judged(SimpleNamespace(**planted), RETURNS[:2], "GARCH", 0)
+        assert judged == BadFit("a parameter or the variance is not finite")
 
 
 def test_a_mean_that_went_astray_is_seen() -> None:

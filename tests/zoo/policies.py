@@ -58,7 +58,7 @@ def random_policy(rng: np.random.Generator, *, volatility: bool = False) -> Poli
     if volatility:
         portfolio["volatility_max"] = float(rng.choice([0.01, 0.03, 0.1]))
     low = _fraction(rng, 0.0, 0.8)
-    cap = None if rng.random() < 0.3 else max(low, _fraction(rng, low, 1.0))
+    cap = None if rng.random() < 0.3 else max(low, buckets["safe"]["min_nav_frac"], _fraction(rng, low, 1.0))
     barbell = {
         "enable_barbell_allocation": bool(rng.random() < 0.85),
         "safe_bucket": {
@@ -208,9 +208,7 @@ def exact_violation(case: Case, weights: pd.Series) -> tuple[Fraction, str]:
     cap = config.portfolio.volatility_max
     if cap is not None:
         sigma = case.arguments["covariance"]
-        variance = sum(
-            (x[a] * x[b] * Fraction(float(sigma.loc[a[1], b[1]])) for a in x for b in x), Fraction(0)
-        )
+        variance = sum((x[a] * x[b] * Fraction(float(sigma.loc[a[1], b[1]])) for a in x for b in x), Fraction(0))
         # ‖Lᵀx‖ ≤ cap + 1e-9 exactly when xᵀΣx ≤ (cap + 1e-9)²; scaled so that the tolerance stays 1e-9.
         at_most((variance - Fraction(cap) ** 2) / (2 * Fraction(cap)), 0.0, "volatility.max")
     return max(over)
