@@ -6,11 +6,16 @@ import math
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pmx.errors import DataError
 
-#: Tail of the loss distribution that ``cvar`` averages over.
+Array = NDArray[np.float64]
+
+#: Share of the periods, the worst ones, that ``cvar`` averages over.
 CVAR_TAIL = 0.05
+#: A standard deviation of returns or a drawdown below this is rounding.
+NOTHING = 1e-14
 
 
 def drawdown(nav: pd.Series) -> pd.Series:
@@ -27,10 +32,20 @@ def drawdown(nav: pd.Series) -> pd.Series:
 def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year: float = 252.0) -> pd.Series:
     r"""Return the performance figures of a NAV series.
 
+    With simple returns r of n periods, the risk-free return f of each, and P periods in a year,
+
     .. math::
 
-        \text{sharpe} = \frac{\overline{r - r_f}}{\operatorname{std}(r - r_f)} \sqrt{P}, \qquad
-        \text{sortino} = \frac{\overline{r - r_f}}{\sqrt{\overline{\min(r - r_f, 0)^2}}} \sqrt{P}
+        \text{annualized return} = (V_n / V_0)^{P/n} - 1, \qquad
+        \text{annualized volatility} = \operatorname{std}(r) \sqrt{P}, \qquad
+        \text{sharpe} = \frac{\overline{r - f}}{\operatorname{std}(r - f)} \sqrt{P}, \qquad
+        \text{sortino} = \frac{\overline{r - f}}{\sqrt{\overline{\min(r - f, 0)^2}}} \sqrt{P},
+
+    std with divisor n − 1, and
+
+    .. math:: \text{cvar} = \min_a \; a + \frac{1}{0.05 \, n} \sum_i \max(-r_i - a, 0),
+
+    the mean loss of the worst 5 % of periods, a fraction of a period counting as a fraction.
 
     Parameters
     ----------
@@ -39,24 +54,27 @@ def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year
     rf : float or Series by date
         Risk-free simple return of one period (not of a year); a Series must cover every period.
     periods_per_year : float
-        ``P``.
+        ``P`` > 0.
 
     Returns
     -------
     Series
-        ``total_return``, ``annualized_return`` (geometric), ``annualized_volatility``, ``sharpe_ratio``,
-        ``sortino_ratio``, ``max_drawdown`` (positive), ``calmar_ratio``, ``cvar`` (mean of the worst 5 % of periods,
-        positive for a loss), ``worst_period``, ``best_period``, ``share_of_gains``, ``skewness``, then ``rf_annual`` and
-        ``periods_per_year`` as used. A ratio whose denominator is zero is NaN.
+        ``total_return``, ``annualized_return``, ``annualized_volatility``, ``sharpe_ratio``, ``sortino_ratio``,
+        ``max_drawdown`` (positive), ``calmar_ratio`` (annualized return ÷ max drawdown), ``cvar`` (positive for a
+        loss), ``worst_period``, ``best_period``, ``share_of_gains`` (of periods with r > 0), ``skewness`` (third
+        moment ÷ σ³, divisor n), then ``rf_annual`` (mean f × P) and ``periods_per_year`` as used. A ratio whose
+        denominator is zero is NaN.
 
     Raises
     ------
     DataError
-        When there are fewer than two values, one is not positive, or ``rf`` misses a date.
+        When there are fewer than two values, one is not positive, ``rf`` misses a date or is not finite, or
+        ``periods_per_year`` is not positive.
 
     References
     ----------
-    Sharpe (1994), The Sharpe Ratio. Rockafellar and Uryasev (2000), Optimization of Conditional Value-at-Risk.
+    Sharpe (1994), The Sharpe Ratio. Rockafellar and Uryasev (2000), Optimization of Conditional Value-at-Risk,
+    section 2.
 
     Examples
     --------
@@ -64,34 +82,33 @@ def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year
     >>> round(float(figures["max_drawdown"]), 4)
     0.0099
     """
+    check_periods(periods_per_year)
     if len(nav) < 2:
         raise DataError(f"performance needs at least two NAV values; got {len(nav)}")
     values = nav.to_numpy(dtype=np.float64)
-    if not (np.isfinite(values).all() and (values > 0).all()):
-        where = nav.index[int(np.flatnonzero(~(np.isfinite(values) & (values > 0)))[0])]
-        raise DataError(f"NAV at {where} is {nav.loc[where]}; returns need NAV above zero")
+    sound = np.isfinite(values) & (values > 0)
+    if not sound.all():
+        bad = int(np.argmin(sound))
+        raise DataError(f"NAV at {nav.index[bad]} is {values[bad]}; returns need a finite NAV above zero")
     returns = values[1:] / values[:-1] - 1.0
     free = _per_period(rf, nav.index[1:])
     excess = returns - free
-    years = len(returns) / periods_per_year
-    growth = float(values[-1] / values[0])
-    annual = growth ** (1.0 / years) - 1.0
+    growth = math.log(values[-1] / values[0])
+    with np.errstate(over="ignore"):  # a leap in a few periods can be infinite by the year
+        annual = float(np.expm1(growth * periods_per_year / len(returns)))
     deepest = float(drawdown(nav).max())
-    tail = np.sort(returns)[: max(1, math.ceil(CVAR_TAIL * len(returns)))]
     root = math.sqrt(periods_per_year)
     downside = math.sqrt(float(np.mean(np.minimum(excess, 0.0) ** 2)))
-    spread = float(returns.std(ddof=1)) if len(returns) > 1 else math.nan
-    excess_spread = float(excess.std(ddof=1)) if len(returns) > 1 else math.nan
     return pd.Series(
         {
-            "total_return": growth - 1.0,
+            "total_return": values[-1] / values[0] - 1.0,
             "annualized_return": annual,
-            "annualized_volatility": spread * root,
-            "sharpe_ratio": _ratio(float(excess.mean()) * root, excess_spread),
+            "annualized_volatility": _spread(returns) * root,
+            "sharpe_ratio": _ratio(float(excess.mean()) * root, _spread(excess)),
             "sortino_ratio": _ratio(float(excess.mean()) * root, downside),
             "max_drawdown": deepest,
             "calmar_ratio": _ratio(annual, deepest),
-            "cvar": -float(tail.mean()),
+            "cvar": _cvar(-returns),
             "worst_period": float(returns.min()),
             "best_period": float(returns.max()),
             "share_of_gains": float((returns > 0).mean()),
@@ -103,19 +120,46 @@ def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year
     )
 
 
-def _per_period(rf: pd.Series | float, dates: pd.Index) -> np.ndarray:
+def check_periods(periods_per_year: float) -> None:
+    """Refuse a year without periods.
+
+    Raises
+    ------
+    DataError
+        When ``periods_per_year`` is not a finite number above zero.
+    """
+    if not 0.0 < periods_per_year < math.inf:
+        raise DataError(f"periods_per_year is {periods_per_year}; give a number above zero, 252 for daily closes")
+
+
+def _per_period(rf: pd.Series | float, dates: pd.Index) -> Array:
     if not isinstance(rf, pd.Series):
-        return np.full(len(dates), float(rf))
-    aligned = rf.reindex(dates)
-    if aligned.isna().any():
-        raise DataError(f"rf has no value at {dates[int(np.flatnonzero(aligned.isna())[0])]}; give one for every period")
-    return aligned.to_numpy(dtype=np.float64)
+        free = np.full(len(dates), float(rf))
+    elif rf.index.has_duplicates:
+        raise DataError(f"rf has two values at {rf.index[rf.index.duplicated()][0]}; keep one")
+    else:
+        free = rf.reindex(dates).to_numpy(dtype=np.float64)
+    if not np.isfinite(free).all():
+        bad = int(np.argmin(np.isfinite(free)))
+        raise DataError(f"rf at {dates[bad]} is {free[bad]}; give a finite return for every period")
+    return free
+
+
+def _cvar(losses: Array) -> float:
+    share = CVAR_TAIL * len(losses)
+    worst = np.sort(losses)[::-1]
+    counted = np.clip(share - np.arange(len(worst)), 0.0, 1.0)
+    return float(counted @ worst) / share if share >= 1.0 else float(worst[0])
+
+
+def _spread(returns: Array) -> float:
+    return float(returns.std(ddof=1)) if len(returns) > 1 else math.nan
 
 
 def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator > 1e-15 else math.nan
+    return numerator / denominator if denominator > NOTHING else math.nan
 
 
-def _skewness(returns: np.ndarray) -> float:
+def _skewness(returns: Array) -> float:
     spread = float(returns.std())
-    return float(np.mean((returns - returns.mean()) ** 3)) / spread**3 if spread > 1e-15 else math.nan
+    return float(np.mean((returns - returns.mean()) ** 3)) / spread**3 if spread > NOTHING else math.nan

@@ -3,18 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pmx.backtest.result import BacktestResult
-from pmx.execution import Account, Desk, Fill, Step
-from pmx.policy import Policy
-from pmx.projection import CASH, Allocation
+from pmx.execution import Account, Fill, Step
+from pmx.policy import CASH, Policy
+from pmx.projection import Allocation
 
-TRADE_COLUMNS = ["date", "symbol", "quantity", "price", "value", "cost", "reason"]
+if TYPE_CHECKING:
+    from pmx.projection.explain import RuleReading
+
+#: A soft rule has given way when it is overrun by more than this.
+GIVEN_WAY = 1e-9
+FILL_FIELDS = [field.name for field in fields(Fill)]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one rule did, over the decisions in which it was written."""
+
+    source: str
+    days: int = 0
+    days_binding: int = 0
+    total_shadow_price: float = 0.0
+    days_given_way: int = 0
+    max_violation: float = 0.0
+
+    def add(self, reading: RuleReading) -> None:
+        self.days += 1
+        self.days_binding += reading.binding
+        self.total_shadow_price += reading.shadow_price
+        self.days_given_way += reading.violation > GIVEN_WAY
+        self.max_violation = max(self.max_violation, reading.violation)
+
+    def line(self) -> dict[str, Any]:
+        return {
+            "days": self.days,
+            "days_binding": self.days_binding,
+            "share_binding": self.days_binding / self.days,
+            "mean_shadow_price": self.total_shadow_price / self.days,
+            "days_given_way": self.days_given_way,
+            "max_violation": self.max_violation,
+            "source": self.source,
+        }
 
 
 class Recorder:
@@ -22,29 +57,24 @@ class Recorder:
 
     Parameters
     ----------
+    policy : Policy
+        The policy that is run.
     dates : Index
         All closes of the price history.
     slots : sequence of (bucket, symbol)
-        What the account can hold.
-    symbols : sequence of str
-        Price columns.
-    desk : Desk
-        Whose decisions are recorded.
+        What the account can hold: the positions of every decision, then that of a residual symbol if there is one.
     """
 
-    def __init__(self, dates: pd.Index, slots: Sequence[tuple[str, str]], symbols: Sequence[str], desk: Desk) -> None:
+    def __init__(self, policy: Policy, dates: pd.Index, slots: Sequence[tuple[str, str]]) -> None:
+        self._policy = policy
         self._dates = dates
-        self._slots = tuple(slots)
-        self._symbols = tuple(dict.fromkeys(s for _, s in slots))
-        self._desk = desk
-        column = {symbol: i for i, symbol in enumerate(self._symbols)}
-        self._slot_column = np.array([column[s] for _, s in self._slots], dtype=np.intp)
-        self._buckets = tuple(dict.fromkeys(b for b, _ in self._slots))
-        self._slot_bucket = np.array([self._buckets.index(b) for b, _ in self._slots], dtype=np.intp)
+        self._slots = pd.MultiIndex.from_tuples(list(slots), names=["bucket", "symbol"])
+        self._slot_column, self._symbols = pd.factorize(self._slots.get_level_values("symbol"))
+        self._slot_bucket, self._buckets = pd.factorize(self._slots.get_level_values("bucket"))
         self._rows: list[int] = []
         self._nav: list[float] = []
         self._quantities: list[np.ndarray] = []
-        self._bucket_values: list[np.ndarray] = []
+        self._bucket_weights: list[np.ndarray] = []
         self._interest: list[float] = []
         self._rate: list[float] = []
         self._fills: list[tuple[int, Fill]] = []
@@ -54,19 +84,35 @@ class Recorder:
         self._scales: list[np.ndarray] = []
         self._status: list[str] = []
         self._distance: list[float] = []
-        self._rules: dict[str, list[Any]] = {}
+        self._tallies: dict[str, _Tally] = {}
         self._last: Allocation | None = None
 
     def close(
         self, i: int, account: Account, decision: Step | None, fills: list[Fill], interest: float, rate: float
     ) -> None:
-        """Record one close, after its trading."""
+        """Record one close, after its trading.
+
+        Parameters
+        ----------
+        i : int
+            Row of the price history.
+        account : Account
+            What is owned.
+        decision : Step or None
+            What was decided.
+        fills : list of Fill
+            What was traded.
+        interest : float
+            Base currency.
+        rate : float
+            Return of cash since the close before, fraction.
+        """
         nav = account.nav
         self._rows.append(i)
         self._nav.append(nav)
         self._quantities.append(account.quantities.copy())
         by_bucket = np.bincount(self._slot_bucket, weights=account.values, minlength=len(self._buckets))
-        self._bucket_values.append(np.append(by_bucket, account.cash) / nav)
+        self._bucket_weights.append(np.append(by_bucket, account.cash) / nav)
         self._interest.append(interest)
         self._rate.append(rate)
         self._fills += [(i, fill) for fill in fills]
@@ -87,64 +133,43 @@ class Recorder:
         self._distance.append(allocation.certificate.distance_bound)
         self._last = allocation
         for reading in allocation.readings:
-            tally = self._rules.setdefault(reading.name, [0, 0, 0.0, 0, 0.0, reading.source])
-            tally[0] += 1
-            tally[1] += reading.binding
-            tally[2] += reading.shadow_price
-            tally[3] += reading.violation > 1e-9
-            tally[4] = max(tally[4], reading.violation)
+            if reading.name not in self._tallies:
+                self._tallies[reading.name] = _Tally(reading.source)
+            self._tallies[reading.name].add(reading)
 
-    def rf(self) -> pd.Series:
-        """Return the return of cash over each period."""
-        return pd.Series(self._rate, index=self._dates[self._rows], name="rf")
-
-    def result(self, policy: Policy, rf: pd.Series, periods_per_year: float) -> BacktestResult:
+    def result(self, periods_per_year: float) -> BacktestResult:
         """Return the tables."""
         lived, decided = self._dates[self._rows], self._dates[self._decided]
-        slots = pd.MultiIndex.from_tuples(self._slots, names=["bucket", "symbol"])
-        scales = list(self._desk.policy.risk_buckets.buckets)
-        trades = [{"date": self._dates[i], **asdict(fill)} for i, fill in self._fills]
+        buckets = list(self._policy.risk_buckets.buckets)
         return BacktestResult(
-            policy=policy,
+            policy=self._policy,
             nav=pd.Series(self._nav, index=lived, name="nav"),
             weights=_frame(self._weights, decided, [*self._symbols, CASH]),
-            positions=_frame(self._quantities, lived, slots),
-            bucket_weights=_frame(self._bucket_values, lived, [*self._buckets, CASH]),
+            positions=_frame(self._quantities, lived, self._slots),
+            bucket_weights=_frame(self._bucket_weights, lived, [*self._buckets, CASH]),
             safe_weight=pd.Series(self._safe, index=decided, name="safe_weight", dtype="float64"),
-            safe_floor=policy.safe_floor,
-            risk_scale=_frame(self._scales, decided, scales),
-            trades=pd.DataFrame(trades, columns=TRADE_COLUMNS),
+            safe_floor=self._policy.safe_floor,
+            risk_scale=_frame(self._scales, decided, buckets),
+            trades=self._trades(),
             rules=self._rule_ledger(),
             status=pd.Series(self._status, index=decided, name="status", dtype="str"),
             distance_bound=pd.Series(self._distance, index=decided, name="distance_bound", dtype="float64"),
             interest=pd.Series(self._interest, index=lived, name="interest"),
             last=self._last,
-            rf=rf,
+            rf=pd.Series(self._rate, index=lived, name="rf"),
             periods_per_year=periods_per_year,
         )
 
+    def _trades(self) -> pd.DataFrame:
+        table = {name: [getattr(fill, name) for _, fill in self._fills] for name in FILL_FIELDS}
+        kinds = {name: "str" if name in ("symbol", "reason") else "float64" for name in FILL_FIELDS}
+        trades = pd.DataFrame(table).astype(kinds)
+        trades.insert(0, "date", self._dates[[i for i, _ in self._fills]])
+        return trades
+
     def _rule_ledger(self) -> pd.DataFrame:
-        lines = {
-            name: {
-                "days": days,
-                "days_binding": binding,
-                "share_binding": binding / days,
-                "mean_shadow_price": price / days,
-                "days_given_way": given,
-                "max_violation": worst,
-                "source": source,
-            }
-            for name, (days, binding, price, given, worst, source) in self._rules.items()
-        }
-        columns = [
-            "days",
-            "days_binding",
-            "share_binding",
-            "mean_shadow_price",
-            "days_given_way",
-            "max_violation",
-            "source",
-        ]
+        columns = list(_Tally("", days=1).line())
+        lines = {name: tally.line() for name, tally in self._tallies.items()}
         return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("rule")
 
 

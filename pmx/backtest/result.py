@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
@@ -23,9 +23,11 @@ class BacktestResult:
     nav : Series by date
         Net asset value after the day's trading, base currency.
     weights : DataFrame, date × symbol
-        Weights decided at each close, ``CASH`` included; rows sum to 1.
+        Weights decided at each close, ``CASH`` included; rows sum to 1. They are traded at that close or at the next,
+        see :func:`pmx.backtest`.
     positions : DataFrame, date × (bucket, symbol)
-        Quantities held after the day's trading.
+        Quantities held after the day's trading, units. What the residual symbol holds in place of cash is of bucket
+        ``unassigned``.
     bucket_weights : DataFrame, date × bucket
         What each bucket is worth after the day's trading, and ``CASH``.
     safe_weight : Series by date
@@ -35,20 +37,22 @@ class BacktestResult:
     risk_scale : DataFrame, date × bucket
         Scale ``s_b`` used in each decision.
     trades : DataFrame
-        One row a symbol and day: date, symbol, quantity, price, value, cost, reason.
+        One row a symbol and day: date, symbol, quantity, price, value (signed), cost (not signed), and reason,
+        ``rebalance`` or ``delisted``.
     rules : DataFrame by rule
-        ``days``, ``days_binding``, ``share_binding``, ``mean_shadow_price`` (over all days), ``days_given_way``,
-        ``max_violation``, ``source``.
+        ``days`` (decisions in which the rule was written), ``days_binding`` and ``share_binding`` of them,
+        ``mean_shadow_price`` over them, ``days_given_way`` (a soft rule overrun by more than 1e-9), ``max_violation``,
+        ``source``.
     status : Series by date
         Status of each decision.
     distance_bound : Series by date
-        Certificate of each decision.
+        Certificate of each decision: how far from the exact answer its weights can be at most, fraction of NAV.
     interest : Series by date
-        Interest on cash, base currency.
+        Interest on cash since the close before, base currency.
     last : Allocation or None
         The last decision, whole.
     rf : Series or float
-        Risk-free simple return of each period, from the cash rate that was run.
+        Risk-free simple return of each period, from the cash rate that was run; 0 at the first close.
     periods_per_year : float
         Used by ``metrics``.
     """
@@ -69,7 +73,6 @@ class BacktestResult:
     last: Allocation | None
     rf: pd.Series | float = 0.0
     periods_per_year: float = 252.0
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def drawdown(self) -> pd.Series:
@@ -79,7 +82,8 @@ class BacktestResult:
     @property
     def returns(self) -> pd.Series:
         """Simple return of each period."""
-        return self.nav.pct_change().iloc[1:].rename("return")
+        returns: pd.Series = self.nav.pct_change().iloc[1:]
+        return returns.rename("return")
 
     @cached_property
     def metrics(self) -> pd.Series:
@@ -89,14 +93,13 @@ class BacktestResult:
     def performance(self, *, rf: pd.Series | float = 0.0, periods_per_year: float = 252.0) -> pd.Series:
         """Return the figures of :func:`pmx.backtest.metrics.performance`, with trading and cost beside them.
 
-        Adds ``turnover`` (½ Σ|trade| ÷ NAV, a year), ``cost`` (paid, fraction of mean NAV, a year) and ``trades`` (count).
+        Adds ``turnover`` (½ Σ|trade| ÷ NAV, a year), ``cost`` (Σ paid ÷ NAV, a year), each trade by the NAV after its
+        day's trading, and ``trades`` (count).
         """
         figures = performance(self.nav, rf=rf, periods_per_year=periods_per_year)
         years = (len(self.nav) - 1) / periods_per_year
-        traded, cost = 0.0, 0.0
-        if len(self.trades):
-            at = self.nav.reindex(self.trades["date"]).to_numpy()
-            traded = 0.5 * float((self.trades["value"].abs().to_numpy() / at).sum())
-            cost = float((self.trades["cost"].to_numpy() / at).sum())
-        extra = pd.Series({"turnover": traded / years, "cost": cost / years, "trades": float(len(self.trades))})
-        return pd.concat([figures, extra]).rename("value")
+        nav = self.nav.reindex(self.trades["date"]).to_numpy()
+        figures["turnover"] = 0.5 * float((self.trades["value"].abs() / nav).sum()) / years
+        figures["cost"] = float((self.trades["cost"] / nav).sum()) / years
+        figures["trades"] = float(len(self.trades))
+        return figures

@@ -9,9 +9,7 @@ import pandas as pd
 
 from pmx.data.table import file_format, numbers, read_csv_text, read_parquet
 from pmx.errors import DataError
-
-#: The label of cash among weights, which no symbol may take.
-CASH = "CASH"
+from pmx.policy import CASH
 
 
 def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:

@@ -39,9 +39,12 @@ class Fill:
 
 
 class Account:
-    """What is owned, by (bucket, symbol), in one currency.
+    r"""What is owned, by (bucket, symbol), in one currency.
 
-    Profit is kept apart by bucket; trades are netted by symbol, and costs are charged on the net.
+    Profit is kept apart by bucket; trades are netted by symbol, and costs are charged on the net. From one close to
+    the next, with quantities :math:`q` held between them and marks :math:`p`,
+
+    .. math:: V_t - V_{t-1} = \sum_j q_j (p_{j,t} - p_{j,t-1}) + \text{interest} - \text{costs} .
 
     Parameters
     ----------
@@ -53,6 +56,31 @@ class Account:
         Opening cash, base currency.
     cost_rates : array, shape (n_symbols,)
         Cost of one side, fraction of the traded value.
+
+    Attributes
+    ----------
+    cash : float
+        Base currency; negative is borrowed.
+    quantities : array, shape (n,)
+        Units of each position, signed.
+    marks : array, shape (n_symbols,)
+        Last close of each symbol; NaN before the first.
+    bars_stale : array of int, shape (n_symbols,)
+        Rows since the last close.
+
+    Raises
+    ------
+    DataError
+        When cash is not a positive number, a position is given twice, or its symbol has no price column.
+
+    Examples
+    --------
+    >>> account = Account([("ts_core", "SPY")], ["SPY"], cash=1_000.0, cost_rates=np.array([0.001]))
+    >>> account.mark(np.array([100.0])).tolist(), account.accrue(0.01)
+    ([0.0], 10.0)
+    >>> [fill] = account.rebalance(np.array([0.5]), tradable=np.array([True]))
+    >>> fill.quantity, round(fill.cost, 6), round(account.nav, 6)
+    (5.05, 0.505, 1009.495)
     """
 
     def __init__(
@@ -62,6 +90,9 @@ class Account:
             raise DataError(f"opening cash is {cash}; it must be a positive amount of the base currency")
         self.positions = tuple(positions)
         self.symbols = tuple(symbols)
+        if len(set(self.positions)) < len(self.positions):
+            twice = next(position for position in self.positions if self.positions.count(position) > 1)
+            raise DataError(f"position {twice[0]}/{twice[1]} is given twice; keep one")
         column = {symbol: i for i, symbol in enumerate(self.symbols)}
         missing = [symbol for _, symbol in self.positions if symbol not in column]
         if missing:
@@ -85,7 +116,10 @@ class Account:
         return self.cash + float(self.values.sum())
 
     def accrue(self, rate: float) -> float:
-        """Add interest on cash, ``rate`` a simple fraction for the whole span; return the amount."""
+        """Add interest on cash, ``rate`` a simple fraction for the whole span; return the amount.
+
+        Borrowed cash pays the same rate.
+        """
         interest = self.cash * rate
         self.cash += interest
         return interest
@@ -96,14 +130,15 @@ class Account:
         A missing close keeps the last mark. Symbols that were never priced have no mark and cannot be held.
         """
         fresh = np.isfinite(closes)
-        before = self.marks
-        self.marks = np.where(fresh, closes, before)
+        move = np.where(fresh, closes - self.marks, 0.0)[self.column]
+        self.marks = np.where(fresh, closes, self.marks)
         self.bars_stale = np.where(fresh, 0, self.bars_stale + 1)
-        move = np.where(np.isfinite(before), self.marks - before, 0.0)
-        return np.where(self.quantities == 0.0, 0.0, self.quantities * move[self.column])
+        return np.where(self.quantities == 0.0, 0.0, self.quantities * move)
 
     def rebalance(self, weights: Array, tradable: NDArray[np.bool_]) -> list[Fill]:
         """Trade to weights of the NAV before costs, at the marks.
+
+        Costs come out of cash, so that each weight of the NAV after costs is a little larger.
 
         Parameters
         ----------
@@ -147,13 +182,13 @@ class Account:
         ]
 
     def close_delisted(self, max_stale_bars: int) -> list[Fill]:
-        """Turn holdings that have had no price for too long into cash at their last mark."""
+        """Close positions without a price in more than ``max_stale_bars`` rows, at their last mark and usual cost."""
         gone = (self.bars_stale > max_stale_bars)[self.column] & (self.quantities != 0.0)
         if not gone.any():
             return []
         return self.trade_to(np.where(gone, 0.0, self.quantities), "delisted")
 
     def snapshot(self, base_currency: str) -> PortfolioSnapshot:
-        """Return what is owned as a snapshot, for `compute_nav` and order sizing."""
+        """Return what is owned as a snapshot, for :func:`pmx.compute_nav` and :func:`pmx.size_orders`."""
         held = {position: float(q) for position, q in zip(self.positions, self.quantities, strict=True) if q}
         return PortfolioSnapshot(self.cash, held, base_currency)

@@ -5,8 +5,7 @@ The backtest, the paper loop and live use all call :func:`step`; there is no sec
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,18 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.errors import DataError
-from pmx.execution.costs import CostModel
-from pmx.policy import Policy
+from pmx.execution.desk import Desk
 from pmx.portfolio import PortfolioSnapshot, compute_nav
-from pmx.projection import Allocation, Projector
-from pmx.risk import EwmaCovariance, RiskScaler
-from pmx.signals import Routing, Signal, SignalEngine, SignalRouter
+from pmx.projection import Allocation
+from pmx.signals import Routing
 
 Array = NDArray[np.float64]
-LEVELS = ["bucket", "symbol"]
-
-#: Returns that a symbol must have shown before a rule that needs its covariance lets it be held.
-COVARIANCE_OBSERVATIONS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +30,10 @@ class Holdings:
     Attributes
     ----------
     nav : float
-        Base currency.
+        Base currency, > 0.
     weights : array, shape (n,)
-        Signed fraction of NAV of each position of the desk, at current marks.
+        Signed fraction of NAV of each position of the desk, at current marks. What the residual symbol holds in
+        place of cash is not among them.
     bucket_returns : mapping of bucket to float
         Return of each bucket on its own capital since the last cycle; a bucket that held nothing is absent.
     """
@@ -52,23 +46,36 @@ class Holdings:
     def of(
         cls,
         snapshot: PortfolioSnapshot,
-        prices: pd.Series,
+        prices: Mapping[str, float] | pd.Series,
         desk: Desk,
         bucket_returns: Mapping[str, float] | None = None,
     ) -> Holdings:
         """Value a snapshot with :func:`pmx.compute_nav`.
 
+        A quantity of no bucket belongs to its symbol's only position; of the residual symbol, to none: it stands in
+        for cash.
+
         Raises
         ------
         DataError
-            When a price or exchange rate is missing, or a position is not in the desk's universe.
+            When a price or exchange rate is missing, NAV is not positive, or something is held that is not in the
+            desk's universe.
+
+        Examples
+        --------
+        >>> import pmx
+        >>> desk = Desk(pmx.load_policy(), ["SP500"], positions=[("ts_core", "SP500")])
+        >>> holdings = Holdings.of(pmx.PortfolioSnapshot(900.0, {"SP500": 1.0}), {"SP500": 100.0}, desk)
+        >>> holdings.nav, holdings.weights.tolist()
+        (1000.0, [0.1])
         """
         nav = compute_nav(snapshot, prices)
+        weights = np.zeros(len(desk.index))
         held = nav.weights
-        strange = held.index.difference(desk.index)
-        if len(strange):
-            raise DataError(f"position {strange[0]} is held but not in the universe; build the desk with its symbol")
-        weights = held.reindex(desk.index, fill_value=0.0).to_numpy(dtype=np.float64)
+        for (bucket, symbol), weight in zip(held.index.tolist(), held.tolist(), strict=True):
+            row = desk.row_of(bucket, symbol)
+            if row is not None:
+                weights[row] += weight
         return cls(float(nav), weights, dict(bucket_returns or {}))
 
 
@@ -100,122 +107,6 @@ class Step:
     weights: Array
 
 
-class Desk:
-    """What a cycle keeps between calls: router, scaler, compiled projector, engines, covariance.
-
-    Parameters
-    ----------
-    policy : Policy
-        The policy.
-    symbols : sequence of str
-        Every symbol that prices will be given for.
-    engines : sequence of SignalEngine
-        Asked at every cycle.
-    positions : sequence of (bucket, symbol), optional
-        Further positions that may be wished for, held, or both.
-    """
-
-    def __init__(
-        self,
-        policy: Policy,
-        symbols: Sequence[str],
-        engines: Sequence[SignalEngine] = (),
-        positions: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        self.policy = policy
-        self.symbols = tuple(symbols)
-        self.engines = tuple(engines)
-        self.router = SignalRouter(policy)
-        self.scaler = RiskScaler(policy)
-        self.index = pd.MultiIndex.from_tuples(self._universe(positions), names=LEVELS)
-        self.projector = Projector(policy, self.index)
-        self.covariance = self._covariance()
-        self._heard: dict[tuple[str, str], Signal] = {}
-        self._last_row: Array | None = None
-
-    def _universe(self, further: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        known = dict.fromkeys(further)
-        for engine in self.engines:
-            for symbol in self.symbols:
-                bucket = self.router.bucket_for(engine.source, symbol)
-                if bucket is not None:
-                    known[(bucket, symbol)] = None
-        if self.engines:
-            for name, bucket_config in self.policy.risk_buckets.buckets.items():
-                for symbol in bucket_config.standing:
-                    known[(name, symbol)] = None
-        order = {name: i for i, name in enumerate(self.policy.risk_buckets.buckets)}
-        return sorted(known, key=lambda position: (order.get(position[0], len(order)), position[1]))
-
-    def _covariance(self) -> EwmaCovariance | None:
-        limits = self.policy.risk_buckets.portfolio
-        if self.policy.bypassed or (limits.volatility_max is None and limits.distance != "risk"):
-            return None
-        scaler = self.policy.risk_scaler
-        return EwmaCovariance(
-            self.symbols, scaler.covariance_decay, scaler.volatility.periods_per_year, COVARIANCE_OBSERVATIONS
-        )
-
-    def signals(self, prices: pd.DataFrame) -> list[Signal]:
-        """Ask every engine; where a symbol has no new price, its last signals stand.
-
-        Raises
-        ------
-        DataError
-            When an engine names a symbol that there are no prices for.
-        """
-        fresh = dict(zip(prices.columns, np.isfinite(prices.to_numpy()[-1]), strict=True))
-        heard = {key: signal for key, signal in self._heard.items() if not fresh.get(key[1], False)}
-        for engine in self.engines:
-            for signal in engine.signals(prices):
-                if signal.symbol not in fresh:
-                    raise DataError(
-                        f"engine {signal.source} gave a signal for {signal.symbol}, which has no price column; "
-                        "add its prices or drop the signal"
-                    )
-                if fresh[signal.symbol]:
-                    heard[(signal.source, signal.symbol)] = signal
-        self._heard = heard
-        return list(heard.values())
-
-    def observe(self, prices: pd.DataFrame) -> None:
-        """Take the latest row's returns into the covariance, where a rule needs one."""
-        if self.covariance is None:
-            return
-        row = prices.to_numpy(dtype=np.float64)[-1]
-        if self._last_row is None:
-            self._last_row = row
-            return
-        self.covariance.update(row / self._last_row - 1.0)
-        self._last_row = np.where(np.isfinite(row), row, self._last_row)
-
-    def risk_view(self) -> tuple[pd.DataFrame | None, list[str]]:
-        """Return the covariance forecast and the symbols that have shown too little for one."""
-        if self.covariance is None:
-            return None, []
-        enough = self.covariance.observations >= COVARIANCE_OBSERVATIONS
-        known = [symbol for symbol in self.symbols if enough[symbol]]
-        matrix = pd.DataFrame(0.0, index=list(self.symbols), columns=list(self.symbols))
-        if known:
-            matrix.loc[known, known] = self.covariance.forecast(known)
-        else:
-            np.fill_diagonal(matrix.values, 1.0)
-        return matrix, [symbol for symbol in self.symbols if not enough[symbol]]
-
-
-def default_engines(policy: Policy, symbols: Sequence[str]) -> list[SignalEngine]:
-    """Return the engines that the policy switches on, priced for these symbols."""
-    from pmx.signals.time_series import TimeSeriesCore
-
-    config = policy.signal_routing_config.engines.time_series
-    if not config.enabled:
-        return []
-    if config.round_trip_cost_bps is not None:
-        return [TimeSeriesCore(config, round_trip_cost=config.round_trip_cost_bps * 1e-4)]
-    costs = CostModel.from_policy(policy)
-    return [TimeSeriesCore(config, round_trip_cost={symbol: 2.0 * costs.rate(symbol) for symbol in symbols})]
-
-
 def step(
     desk: Desk,
     holdings: Holdings,
@@ -223,14 +114,17 @@ def step(
     *,
     targets: pd.Series | None = None,
     gated: Mapping[str, str] | None = None,
-    adv: Mapping[str, float] | None = None,
+    adv: Mapping[str, float] | pd.Series | None = None,
 ) -> Step:
     """Do one whole cycle: scale risk, hear the signals, project their wishes onto the policy.
+
+    A symbol without a price now keeps its last signals. One without a price in more than ``execution.max_stale_bars``
+    rows, and one too new for a covariance that a rule needs, is gated with ``exit``.
 
     Parameters
     ----------
     desk : Desk
-        Policy, engines and state; its risk state takes in this cycle's returns.
+        Policy, engines and state; it takes the bar in, once, however often the bar is asked about.
     holdings : Holdings
         What is held now.
     prices : DataFrame, date × symbol
@@ -239,7 +133,7 @@ def step(
         Wishes in place of signals.
     gated : mapping of symbol to {"reduce_only", "exit"}, optional
         Gated symbols.
-    adv : mapping of symbol to float, base currency a day, optional
+    adv : mapping or Series by symbol, base currency a day, optional
         Average daily value traded.
 
     Returns
@@ -249,18 +143,25 @@ def step(
     Raises
     ------
     DataError, SignalError, InfeasibleError, SolverError
-        As raised by the stages; the desk's risk state has then taken in the returns, nothing else changed.
+        As raised by the stages. The desk has taken the bar in by then, so the cycle may be repeated with better inputs.
+
+    Examples
+    --------
+    >>> import pmx
+    >>> desk = Desk(pmx.load_policy(), ["SP500"], positions=[("ts_core", "SP500")])
+    >>> prices = pd.DataFrame({"SP500": [100.0]}, index=pd.DatetimeIndex(["2020-01-02"]))
+    >>> holdings = Holdings.of(pmx.PortfolioSnapshot(1_000.0, {}), prices.iloc[-1], desk)
+    >>> step(desk, holdings, prices, targets=pd.Series([0.5], index=desk.index)).allocation.weights.to_dict()
+    {'SP500': 0.1, 'CASH': 0.9}
     """
-    desk.scaler.update(holdings.bucket_returns)
-    desk.observe(prices)
+    desk.observe(prices, holdings.bucket_returns)
     scale = desk.scaler.scales()
     covariance, unknown = desk.risk_view()
-    gates = dict(gated or {}) | dict.fromkeys(unknown, "exit")
     previous = pd.Series(holdings.weights, index=desk.index)
     inputs: dict[str, Any] = {
         "previous": previous,
         "risk_scale": scale,
-        "gated": gates,
+        "gated": dict(gated or {}) | dict.fromkeys([*desk.silent(prices), *unknown], "exit"),
         "covariance": covariance,
         "adv": adv,
         "nav": holdings.nav if adv is not None else None,
@@ -276,10 +177,10 @@ def step(
 
 def _in_order(allocation: Allocation, index: pd.MultiIndex) -> Array:
     """Return the allocation's weights in the desk's order."""
-    if allocation.index.equals(index):
-        weights = allocation.signed
-    else:
-        weights = allocation.positions.reindex(index, fill_value=0.0).to_numpy(dtype=np.float64)
-    if not math.isfinite(float(weights.sum())):
-        raise DataError("the given weights are not finite; repair them")
-    return np.asarray(weights, dtype=np.float64)
+    if allocation.index is index:
+        return allocation.signed
+    weights = allocation.positions.reindex(index, fill_value=0.0).to_numpy(dtype=np.float64)
+    if not np.isfinite(weights).all():
+        bucket, symbol = index[int(np.argmin(np.isfinite(weights)))]
+        raise DataError(f"the given weight of {bucket}/{symbol} is not finite; repair it, or give 0 to hold nothing")
+    return weights

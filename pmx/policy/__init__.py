@@ -3,5 +3,6 @@
 from pmx.policy.keys import parse_override
 from pmx.policy.loading import load_policy, shipped_config, write_default_policy
 from pmx.policy.policy import Policy
+from pmx.policy.schema import CASH
 
-__all__ = ["Policy", "load_policy", "parse_override", "shipped_config", "write_default_policy"]
+__all__ = ["CASH", "Policy", "load_policy", "parse_override", "shipped_config", "write_default_policy"]

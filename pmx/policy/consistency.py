@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pmx.policy.problem import did_you_mean
-from pmx.policy.schema import Bucket, CustomRule
+from pmx.policy.schema import CASH, Bucket, CustomRule
 
 if TYPE_CHECKING:
     from pmx.policy.policy import Policy
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 #: Dotted key, what is wrong with it, remedy.
 Finding = tuple[str, str, str]
 
-#: The label of cash among the weights; no symbol may take it.
-CASH = "CASH"
 #: Rounding that a sum of fractions written in decimal may show.
 _ROUNDING = 1e-9
 _BUCKETS = "risk_buckets.buckets"

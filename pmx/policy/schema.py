@@ -26,6 +26,9 @@ SolverName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Labelled = Annotated[Mapping[Label, V], AfterValidator(FrozenDict)]
 BySymbol = Annotated[Mapping[Name, V], AfterValidator(FrozenDict)]
 
+#: Label of cash wherever weights are listed by symbol; no symbol may bear it.
+CASH = "CASH"
+
 #: What a soft rule may cost before it gives way, in multiples of the strongest pull that any wish or holding
 #: exerts on the portfolio. At 10 it gives way only where a hard rule forces it.
 SOFT_PENALTY = 10.0
@@ -264,7 +267,7 @@ class Solver(Section):
     """Which cvxpy solvers are tried, in order."""
 
     name: SolverName = "CLARABEL"
-    fallbacks: tuple[SolverName, ...] = ("PIQP", "OSQP", "SCS")
+    fallbacks: tuple[SolverName, ...] = ("OSQP", "SCS")
 
 
 class Sizing(Section):

@@ -87,7 +87,6 @@ class NavAllocator:
         self._base = np.array([bucket.base_nav_frac for bucket in buckets.values()], dtype=float)
         self._min = np.array([bucket.min_nav_frac for bucket in buckets.values()], dtype=float)
         self._max = np.array([bucket.max_nav_frac for bucket in buckets.values()], dtype=float)
-        self._long_only = np.array([not bucket.allow_short for bucket in buckets.values()], dtype=bool)
         self._layout: tuple[pd.Index[str], NDArray[np.intp]] | None = None
 
     def allocate(
@@ -113,7 +112,7 @@ class NavAllocator:
         ------
         DataError
             If the index is not (bucket, symbol), repeats a position or names a bucket unknown to the policy;
-            if a weight is not finite or is short where the bucket is long-only, or a bucket's sum exceeds 1;
+            if a weight is not finite, or a bucket's sum exceeds 1;
             if a scale is negative, not finite, or of an unknown bucket.
         """
         index = relative_weights.index
@@ -121,7 +120,7 @@ class NavAllocator:
         r = np.array(relative_weights, dtype=np.float64)
         size = np.abs(r)
         used: Array = np.bincount(bucket_of, weights=size, minlength=len(self._names)).astype(np.float64)
-        self._check(index, bucket_of, r, used)
+        self._check(index, r, used)
         scale = self._scale(risk_scale)
 
         wish = np.clip(self._base * np.maximum(scale, 1.0), self._min, self._max)
@@ -157,17 +156,10 @@ class NavAllocator:
         self._layout = (index, bucket_of)
         return bucket_of
 
-    def _check(self, index: pd.Index[str], bucket_of: NDArray[np.intp], r: Array, used: Array) -> None:
+    def _check(self, index: pd.Index[str], r: Array, used: Array) -> None:
         if not np.isfinite(r).all():
             label = _label(index, int(np.argmin(np.isfinite(r))))
             raise DataError(f"relative weights: {label} is not finite; give 0 to close the position")
-        short = (r < 0.0) & self._long_only[bucket_of]
-        if short.any():
-            row = int(np.argmax(short))
-            raise DataError(
-                f"relative weights: {_label(index, row)} is {r[row]:.6g}, but the bucket is long-only; give "
-                f"0, or set risk_buckets.buckets.{self._names[bucket_of[row]]}.allow_short"
-            )
         full = int(np.argmax(used)) if used.size else 0
         if used.size and used[full] > 1.0 + TOLERANCE:
             raise DataError(

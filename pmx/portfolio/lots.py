@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +19,16 @@ ROUNDING = 1e-9
 SEARCH_TOLERANCE = 1e-6
 
 _RELATIVE_GAP = 0.01
-_SECONDS, _SECONDS_A_ROW = 30.0, 2.0
 _INFEASIBLE = 2
 
 
-class LinearRules(Protocol):
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearRules:
     """Linear rules on unsigned weights ``u``: ``lo ≤ A u ≤ hi`` and ``lower ≤ u ≤ upper``.
 
     Attributes
     ----------
-    names : sequence of str, length K
+    names : tuple of str, length K
         One for each row.
     A : array, shape (K, n)
         Coefficients.
@@ -44,22 +42,14 @@ class LinearRules(Protocol):
         Signed weight = ``sign · u``.
     """
 
-    @property
-    def names(self) -> Sequence[str]: ...  # noqa: D102
-    @property
-    def A(self) -> Array: ...  # noqa: D102, N802
-    @property
-    def lo(self) -> Array: ...  # noqa: D102
-    @property
-    def hi(self) -> Array: ...  # noqa: D102
-    @property
-    def hard(self) -> Mask: ...  # noqa: D102
-    @property
-    def lower(self) -> Array: ...  # noqa: D102
-    @property
-    def upper(self) -> Array: ...  # noqa: D102
-    @property
-    def sign(self) -> Array: ...  # noqa: D102
+    names: tuple[str, ...]
+    A: Array
+    lo: Array
+    hi: Array
+    hard: Mask
+    lower: Array
+    upper: Array
+    sign: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +62,8 @@ class LotGrid:
         Value of one lot; 1 where any size will do; 0 where nothing can be held.
     whole : array of bool, shape (n,)
         Whether the position comes in whole lots.
+    seconds : float
+        Longest search.
 
     Examples
     --------
@@ -82,6 +74,7 @@ class LotGrid:
 
     unit: Array
     whole: Mask
+    seconds: float = 30.0
 
     def toward_zero(self, weights: Array) -> Array:
         """Return signed weights rounded toward zero to whole lots, shape (n,)."""
@@ -122,7 +115,7 @@ class LotGrid:
         Raises
         ------
         SolverError
-            If the search ends without an answer.
+            If the search ends without an answer, after ``seconds`` for one.
         """
         u = self._search(rules, np.flatnonzero(rules.hard), rules.sign * weights, margin)
         return None if u is None else rules.sign * u
@@ -131,13 +124,13 @@ class LotGrid:
         """Return a minimal set of hard rows that no portfolio on the grid obeys together within the bounds.
 
         To be asked where `nearest` finds nothing. Empty where the bounds alone leave no room. A row stays in the
-        set where two seconds do not show that it can go.
+        set where the search does not show in time that it can go.
         """
         rows = np.flatnonzero(rules.hard)
         for row in rows.tolist():
             others = rows[rows != row]
             try:
-                redundant = self._search(rules, others, None, 0.0, _SECONDS_A_ROW) is None
+                redundant = self._search(rules, others, None, 0.0) is None
             except SolverError:
                 redundant = False
             rows = others if redundant else rows
@@ -153,14 +146,7 @@ class LotGrid:
         high = np.where(self.whole, np.floor(high + ROUNDING), high)
         return low, high
 
-    def _search(
-        self,
-        rules: LinearRules,
-        rows: NDArray[np.intp],
-        wish: Array | None,
-        margin: float,
-        seconds: float = _SECONDS,
-    ) -> Array | None:
+    def _search(self, rules: LinearRules, rows: NDArray[np.intp], wish: Array | None, margin: float) -> Array | None:
         """Return unsigned weights that obey the rows, nearest to a wish if there is one; None if none do."""
         # Deferred, because scipy.optimize takes longer to load than this package.
         from scipy.optimize import Bounds, LinearConstraint, milp
@@ -168,10 +154,10 @@ class LotGrid:
 
         n = self.unit.size
         low, high = self._bounds(rules)
-        if (low > high).any():
+        lo, hi = rules.lo[rows] + margin, rules.hi[rows] - margin
+        if (low > high).any() or (lo > hi).any():
             return None
         A = csr_array(rules.A[rows] * self.unit)
-        lo, hi = rules.lo[rows] + margin, rules.hi[rows] - margin
         if wish is not None:  # n more variables, the distances: e ≥ unit k − wish, e ≥ wish − unit k
             unit, one = csr_array(diags_array(self.unit)), csr_array(eye_array(n))
             A = vstack([hstack([A, csr_array((rows.size, n))]), hstack([unit, one]), hstack([-unit, one])])
@@ -182,7 +168,7 @@ class LotGrid:
             integrality=np.concatenate([self.whole, np.zeros(low.size - n)]),
             bounds=Bounds(low, high),
             constraints=LinearConstraint(A, lo, hi),
-            options={"time_limit": seconds, "mip_rel_gap": _RELATIVE_GAP},
+            options={"time_limit": self.seconds, "mip_rel_gap": _RELATIVE_GAP},
         )
         if result.x is None:
             if result.status == _INFEASIBLE:

@@ -12,13 +12,12 @@ from types import MappingProxyType
 import pandas as pd
 
 from pmx.errors import DataError
+from pmx.policy import CASH
 from pmx.portfolio.fx import Date, FxTable, currency_code, timestamp
 from pmx.portfolio.prices import PriceBook
 
 #: Bucket of a quantity that was given by symbol alone.
 UNASSIGNED = "unassigned"
-
-_CASH = "CASH"
 
 Position = tuple[str, str]
 Holdings = Mapping[str, float] | Mapping[Position, float] | pd.Series
@@ -234,7 +233,7 @@ def _holdings(positions: Holdings) -> dict[Position, float]:
         position = (UNASSIGNED, key) if isinstance(key, str) else key
         if not (isinstance(position, tuple) and len(position) == 2 and all(isinstance(name, str) for name in position)):
             raise DataError(f"position {key!r} is neither a symbol nor (bucket, symbol); name it so")
-        if position[1] == _CASH:
+        if position[1] == CASH:
             raise DataError("CASH is no position; give the amount as cash")
         if position in holdings:
             raise DataError(f"position {position[0]}/{position[1]} is given twice; add the quantities up")

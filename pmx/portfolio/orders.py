@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.errors import DataError, InfeasibleError, SolverError
+from pmx.policy import CASH
 from pmx.portfolio.lots import ROUNDING, SEARCH_TOLERANCE, LinearRules, LotGrid
 from pmx.portfolio.market import Holding, Market
 from pmx.portfolio.nav import UNASSIGNED, PortfolioSnapshot, by_position
@@ -22,8 +23,6 @@ Array = NDArray[np.float64]
 TOLERANCE = 1e-9
 #: An order smaller than this fraction of NAV is rounding of floating-point numbers, not trading.
 DUST = 1e-12
-
-_CASH = "CASH"
 
 
 class SizableAllocation(Protocol):
@@ -246,7 +245,7 @@ def _residual(
     if wanted <= DUST:
         return 0.0
     value, lot = market.value(symbol), market.lots([symbol])[0]
-    room = max(0.0, 1.0 - invested - allocation.weights[_CASH])
+    room = max(0.0, 1.0 - invested - allocation.weights[CASH])
     units = room / value if np.isnan(lot) else math.floor(room / value / lot + ROUNDING) * lot
     unchanged = holding.by_symbol.get(symbol, 0.0) - math.fsum(quantity[rows])
     small = abs(units - unchanged) * value < smallest

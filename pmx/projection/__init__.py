@@ -1,20 +1,21 @@
 """The one convex problem: written from the policy, solved, certified, explained."""
 
-from pmx.projection.allocation import CASH, Allocation, LinearRules, Status
+from pmx.projection.allocation import RELAXED_ABOVE, Allocation, Status
+from pmx.projection.builder import Inputs
 from pmx.projection.certificate import Certificate, certify
 from pmx.projection.chain import EngineChain
+from pmx.projection.one_off import by_position, project_to_feasible, solve
 from pmx.projection.program import Cone, Point, Program, RuleRecord
-from pmx.projection.projector import Projector, by_position, project_to_feasible, solve
-from pmx.projection.rules import Inputs, RuleBook
+from pmx.projection.projector import Projector
+from pmx.projection.rules import RuleBook
 
 __all__ = [
-    "CASH",
+    "RELAXED_ABOVE",
     "Allocation",
     "Certificate",
     "Cone",
     "EngineChain",
     "Inputs",
-    "LinearRules",
     "Point",
     "Program",
     "Projector",

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from pmx.errors import DataError
+from pmx.policy import CASH
+from pmx.portfolio import LinearRules
 from pmx.projection.certificate import HARD_TOLERANCE, Certificate
 from pmx.projection.explain import RuleReading, attribution_table, read_rules, rules_table
 from pmx.projection.program import Array, Index, Point, Program
-
-CASH = "CASH"
 
 #: A soft rule has given way when it is overrun by more than this.
 RELAXED_ABOVE = 1e-9
@@ -36,36 +36,6 @@ class Status(enum.StrEnum):
             Status.RELAXED: "Every hard rule holds; a soft rule gave way, see `violation` in the rules table.",
             Status.BYPASSED: "The policy layer is switched off; these are the caller's weights, unchanged.",
         }[self]
-
-
-@dataclass(frozen=True, slots=True)
-class LinearRules:
-    """The linear rules of an allocation, for code that must keep obeying them (rounding to lots, say).
-
-    Attributes
-    ----------
-    names : tuple of str
-        Rule names, one for each row.
-    A : array, shape (K, n)
-        Coefficients on unsigned weights ``u``.
-    lo, hi : array, shape (K,)
-        Limits, ±inf where absent.
-    hard : array of bool, shape (K,)
-        Which of them may never give way.
-    lower, upper : array, shape (n,)
-        Hard bounds of each position.
-    sign : array, shape (n,)
-        Signed weight = ``sign · u``.
-    """
-
-    names: tuple[str, ...]
-    A: Array
-    lo: Array
-    hi: Array
-    hard: np.ndarray
-    lower: Array
-    upper: Array
-    sign: Array
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def primal_residual(program: Program, point: Point) -> float:
 
 
 def _position_gaps(program: Program, point: Point) -> Array:
-    """What each position could still gain at the given prices, shape (n,); zero at its best response."""
+    """Return what each position could still gain at the given prices, shape (n,); zero at its best response."""
     d, t, p = program.distance, program.target, program.previous
     f, rho = program.floor, program.floor_penalty
     kappa = program.cost + 0.5 * point.turnover

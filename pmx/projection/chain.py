@@ -1,8 +1,8 @@
 """Engines in order, each answer judged; only a certified one leaves this module.
 
-The chain is the solver of the policy (``execution.solver.name``, CLARABEL unless changed), then its ``fallbacks``. Every
-answer is polished on its active set first. A solver that is not installed, fails, or misses the certificate is logged
-and named in the certificate's ``note``. When none is left, hard rules that clash raise ``InfeasibleError``;
+The chain is the solver of the policy (``execution.solver.name``, CLARABEL unless changed), then its ``fallbacks``.
+Every answer is polished on its active set first. A solver that is not installed, fails, or misses the certificate is
+logged and named in the certificate's ``note``. When none is left, hard rules that clash raise ``InfeasibleError``;
 otherwise ``SolverError``. Nothing is ever returned in place of an answer.
 """
 
@@ -18,7 +18,8 @@ import numpy as np
 from pmx.errors import SolverError
 from pmx.projection.certificate import Certificate, certify
 from pmx.projection.infeasibility import require_feasible
-from pmx.projection.polish import polish, polish_dual
+from pmx.projection.polish import polish_dual
+from pmx.projection.polish_conic import polish_conic
 from pmx.projection.program import Point, Program, best_response, linear_term
 
 if TYPE_CHECKING:
@@ -120,10 +121,13 @@ def _best(program: Program, guess: Point, engine: str, note: str) -> tuple[Point
 
 def _candidates(program: Program, guess: Point) -> Iterator[tuple[Point, str]]:
     """Yield polished answers, then the raw one; each first with the exact response to its own prices."""
-    polished = polish(program, guess)
-    tries = [(polished, "polished")]
+    tries = []
     if program.cones:
+        polished = polish_conic(program, guess)
+        tries.append((polished, "polished"))
         tries.append((polish_dual(program, replace(guess, cones=polished.cones)), "polished in two steps"))
+    else:
+        tries.append((polish_dual(program, guess), "polished"))
     for point, how in (*tries, (guess, "not polished")):
         yield replace(point, u=best_response(program, linear_term(program, point), point.turnover)), how
         yield point, how

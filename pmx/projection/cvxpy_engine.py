@@ -17,13 +17,15 @@ from pmx.errors import SolverError
 from pmx.projection.program import Array, Point, Program
 
 #: Stands for "no limit" in the compiled problem, where every row needs a finite bound.
-NEVER_BINDS = 1e3
+NEVER_BINDS = 10.0
 
-#: Options of each solver, in the order in which they are tried: sharp first, then the solver's own defaults, whose
-#: answer polishing may still finish.
+#: Options of each solver, in the order in which they are tried: sharp first, then blunter, for polishing to finish.
 SOLVER_OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
-    "CLARABEL": ({"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 200}, {}),
-    "PIQP": ({"eps_abs": 1e-11, "eps_rel": 1e-11, "max_iter": 500}, {}),
+    "CLARABEL": (
+        {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 200},
+        {"tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8, "max_iter": 200},
+    ),
+    "PIQP": ({"eps_abs": 1e-11, "eps_rel": 1e-11, "max_iter": 500},),
     "OSQP": ({"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iter": 200_000, "polishing": True},),
     "SCS": ({"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 200_000},),
 }
@@ -258,7 +260,7 @@ class CvxpyEngine:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             try:
-                self.problem.solve(solver=solver, **options, enforce_dpp=True)
+                self.problem.solve(solver=solver, **options, enforce_dpp=True, warm_start=False)
             except (
                 cp.error.SolverError,
                 ValueError,

@@ -1,14 +1,15 @@
-"""What each rule did: the rules table and the attribution, both from the duals.
+r"""What each rule did: the rules table and the attribution, both from the duals.
 
 Stationarity says exactly where each position ended and why,
 
-.. math:: u_j - t_j = -\\frac{1}{d_j}\\Bigl(\\sum_k A_{kj} y_k + \\text{bound, cost and cone terms}\\Bigr),
+.. math:: u_j - t_j = -\frac{1}{d_j}\Bigl(\sum_k A_{kj} y_k + \text{bound, cost and cone terms}\Bigr),
 
 so every term on the right, divided by ``d_j``, is the part of the cut that one rule made.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -152,7 +153,7 @@ def _read(program: Program, point: Point, force: Forces, i: int, rule: RuleRecor
 def _bound_line(
     program: Program, point: Point, force: Forces, i: int, rule: RuleRecord
 ) -> tuple[float, float, float, float]:
-    """A rule on single positions speaks of the one with the least room."""
+    """Return value, lower, upper and price of a rule on single positions; it speaks of the one with the least room."""
     members = rule.members
     u = point.u[members]
     room = np.minimum(rule.member_upper - u, np.where(rule.member_lower > 0, u - rule.member_lower, np.inf))
@@ -185,13 +186,19 @@ def attribution_table(program: Program, point: Point, index: pd.MultiIndex) -> p
     Columns: ``target``, one for each rule that moved something, ``weight``. ``target`` plus the rules' columns equals
     ``weight``.
     """
-    moves = _moves(program, point)
-    table = {"target": program.sign * program.target}
-    for name, move in moves.items():
-        if np.any(move != 0.0):
-            table[name] = move
-    table["weight"] = program.sign * point.u
-    return pd.DataFrame(table, index=index)
+    moves = {name: move for name, move in _moves(program, point).items() if np.any(move != 0.0)}
+    wish, weight = program.sign * program.target, program.sign * point.u
+    _absorb_rounding(list(moves.values()), weight - wish)
+    return pd.DataFrame({"target": wish, **moves, "weight": weight}, index=index)
+
+
+def _absorb_rounding(moves: list[Array], change: Array) -> None:
+    """Let the largest move of each position carry what rounding left over, so that its row sums."""
+    if not moves:
+        return
+    largest = np.argmax(np.abs(np.array(moves)), axis=0)
+    for j, k in enumerate(largest):
+        moves[k][j] += change[j] - math.fsum(move[j] for move in moves)
 
 
 def _moves(program: Program, point: Point) -> dict[str, Array]:

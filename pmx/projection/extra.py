@@ -111,7 +111,7 @@ class ExtraConstraints:
         return replace(program, cones=tuple(cones), rules=tuple(rules))
 
     def _reduce(self, part: _Canonical, sign: Array) -> tuple[list[tuple[str, int]], Array, Array, Array]:
-        data, chain, inverse = part.problem.get_problem_data(cp.CLARABEL)
+        data, _, inverse = part.problem.get_problem_data(cp.CLARABEL)
         dims = data["dims"]
         if dims.exp or dims.psd or dims.p3d:
             raise SolverError(

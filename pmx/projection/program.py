@@ -1,8 +1,8 @@
-"""The one problem as a small record of arrays.
+r"""The one problem as a small record of arrays.
 
 .. math::
 
-    \\min_{u}\\; \\tfrac12 \\sum_j d_j (u_j - t_j)^2 + \\sum_j \\kappa_j |u_j - p_j| + \\sum_k \\rho_k v_k
+    \min_{u}\; \tfrac12 \sum_j d_j (u_j - t_j)^2 + \sum_j \kappa_j |u_j - p_j| + \sum_k \rho_k v_k
 
 subject to ``lo ≤ A u ≤ hi`` (rows, hard or soft), ``lower ≤ u ≤ upper`` (bounds), a turnover rule
 ``½ Σ|u − p| ≤ cap`` and cone rows ``h − G u − H a ∈ K``. Signs are fixed by the signals: the signed weight of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,12 @@ import pandas as pd
 from pmx.errors import DataError, SolverError
 from pmx.policy import Policy
 from pmx.portfolio import NavAllocator
-from pmx.projection.allocation import CASH, RELAXED_ABOVE, Allocation, Status
+from pmx.projection.allocation import RELAXED_ABOVE, Allocation, Status
+from pmx.projection.builder import Inputs
 from pmx.projection.certificate import Certificate
 from pmx.projection.chain import EngineChain
 from pmx.projection.program import Array, Point, Program
-from pmx.projection.rules import Inputs, RuleBook
+from pmx.projection.rules import RuleBook
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -333,133 +334,23 @@ def bypass(weights: pd.Series, cash: float | None = None) -> Allocation:
     return Allocation(
         status=Status.BYPASSED,
         certificate=Certificate(0.0, 0.0, 0.0, "none", "the policy layer is switched off"),
-        index=_positions(weights.index),
+        index=as_positions(weights.index),
         signed=values,
         wished=values,
         given_cash=cash,
     )
 
 
-def solve(
-    policy: Policy,
-    relative_weights: pd.Series,
-    *,
-    risk_scale: Mapping[str, float] | pd.Series | None = None,
-    previous: pd.Series | None = None,
-    gated: Gates = None,
-    covariance: pd.DataFrame | None = None,
-    adv: Mapping[str, float] | pd.Series | None = None,
-    nav: float | None = None,
-    engine: Engine = "auto",
-) -> Allocation:
-    """Turn the router's relative weights into weights that obey the policy.
-
-    The universe is every position named in ``relative_weights`` or ``previous``; what is held and not asked for is
-    wished to zero. Parameters, result and errors are those of :meth:`Projector.solve`.
-
-    Examples
-    --------
-    >>> import pandas as pd, pmx
-    >>> wish = pd.Series({("ts_core", "SP500"): 0.6, ("ts_core", "WTI"): 0.4})
-    >>> alloc = pmx.solve(pmx.load_policy(), wish, risk_scale={"ts_core": 0.5})
-    >>> alloc.weights.round(3).to_dict()
-    {'SP500': 0.045, 'WTI': 0.03, 'CASH': 0.925}
-    >>> bool(alloc.rules.loc["clamp.ts_core", "binding"])
-    True
-    """
-    if policy.bypassed:
-        return bypass(relative_weights)
-    index = _universe(relative_weights, previous)
-    return Projector(policy, index).solve(
-        relative_weights,
-        risk_scale=risk_scale,
-        previous=previous,
-        gated=gated,
-        covariance=covariance,
-        adv=adv,
-        nav=nav,
-        engine=engine,
-    )
-
-
-def project_to_feasible(
-    weights: pd.Series | Mapping[str, float],
-    policy: Policy,
-    *,
-    buckets: Mapping[str, str] | None = None,
-    previous: pd.Series | Mapping[str, float] | None = None,
-    engine: Engine = "auto",
-) -> Allocation:
-    """Return the weights closest to given ones that obey the policy.
-
-    Parameters
-    ----------
-    weights : Series or mapping by symbol, fraction of NAV
-        Signed. An entry ``CASH`` is ignored: cash is what is left. A Series by (bucket, symbol) is taken as it is.
-    policy : Policy
-        The policy.
-    buckets : mapping of symbol to bucket, optional
-        Where the policy's own lists should not decide.
-    previous : Series or mapping by symbol, fraction of NAV, optional
-        What is held now.
-    engine : {"auto", "cvxpy"}
-        Which engine answers.
-
-    Returns
-    -------
-    Allocation
-        With ``BYPASSED`` and the same weights, bit for bit, when the policy layer is switched off.
+def as_positions(index: pd.Index) -> pd.MultiIndex:
+    """Return an index of positions with its levels named.
 
     Raises
     ------
     DataError
-        When a symbol belongs to no bucket, or a weight is not finite.
-    InfeasibleError, SolverError
-        As in :meth:`Projector.solve`.
+        When it is not indexed by (bucket, symbol).
     """
-    wish, cash = by_position(weights, policy, buckets)
-    if policy.bypassed:
-        return bypass(wish, cash)
-    held = None if previous is None else by_position(previous, policy, buckets)[0]
-    return Projector(policy, _universe(wish, held)).project(wish, previous=held, engine=engine)
-
-
-def by_position(
-    weights: pd.Series | Mapping[str, float], policy: Policy, buckets: Mapping[str, str] | None = None
-) -> tuple[pd.Series, float | None]:
-    """Return weights by (bucket, symbol), and the cash that they named if any."""
-    series = weights if isinstance(weights, pd.Series) else pd.Series(dict(weights), dtype="float64")
-    if series.index.nlevels == 2:
-        return series, None
-    cash = float(series[CASH]) if CASH in series.index else None
-    series = series.drop(CASH, errors="ignore")
-    labels = [(_bucket_of(symbol, policy, buckets), symbol) for symbol in series.index]
-    index = pd.MultiIndex.from_tuples(labels, names=LEVELS)
-    return pd.Series(series.to_numpy(dtype=np.float64), index=index), cash
-
-
-def _positions(index: pd.Index) -> pd.MultiIndex:
     if not isinstance(index, pd.MultiIndex) or index.nlevels != 2:
         raise DataError(
             "weights must be indexed by (bucket, symbol); build the index with pandas.MultiIndex.from_tuples"
         )
     return index.set_names(LEVELS)
-
-
-def _universe(wish: pd.Series, held: pd.Series | None) -> pd.MultiIndex:
-    index = _positions(wish.index)
-    return index if held is None else _positions(index.append(_positions(held.index)).unique())
-
-
-def _bucket_of(symbol: Any, policy: Policy, buckets: Mapping[str, str] | None) -> str:
-    if buckets is not None and symbol in buckets:
-        return buckets[symbol]
-    bucket = policy.bucket_of(symbol)
-    if bucket is None:
-        if policy.bypassed:
-            return "unassigned"
-        raise DataError(
-            f"symbol {symbol} belongs to no bucket: list it in risk_buckets.yml, set default_bucket there, or pass "
-            f"buckets={{{symbol!r}: ...}}"
-        )
-    return bucket

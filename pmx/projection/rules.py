@@ -6,48 +6,19 @@ A :class:`RuleBook` knows the policy and the universe of positions; everything t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 
 from pmx.errors import DataError
 from pmx.policy import Policy
-from pmx.projection.program import Array, Cone, Index, Program, RuleRecord
+from pmx.projection.builder import Inputs, ProgramBuilder
+from pmx.projection.program import Array, Index, Program
 
 #: The metric of a position is never stiffer than that of a wish of one basis point of NAV.
 SMALLEST_WISH = 1e-4
 #: With the metric ``risk``, no variance counts as less than this share of the largest one.
 SMALLEST_VARIANCE = 1e-4
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What one solve brings: arrays in the order of the book's positions.
-
-    Attributes
-    ----------
-    sign, target : array, shape (n,)
-        Direction ±1 and the wish ``t ≥ 0``, fraction of NAV.
-    clamps : mapping of bucket to float
-        Bound of ``clamp.<b>``, only for buckets scaled below 1.
-    held : array, shape (n,), or None
-        Signed current weights; None when nothing is known of them.
-    gates : mapping of symbol to {"reduce_only", "exit"}
-        Gated symbols.
-    tradable : array, shape (n,), or None
-        Largest trade of each position that liquidity allows, fraction of NAV.
-    covariance : array, shape (n, n), or None
-        Annualised covariance of the positions' assets.
-    """
-
-    sign: Array
-    target: Array
-    clamps: Mapping[str, float] = field(default_factory=dict)
-    held: Array | None = None
-    gates: Mapping[str, str] = field(default_factory=dict)
-    tradable: Array | None = None
-    covariance: Array | None = None
 
 
 class RuleBook:
@@ -124,7 +95,7 @@ class RuleBook:
             When a rule or the metric needs data that was not given (covariance, tradable volume).
         """
         inputs = self._without_blocked_flips(inputs)
-        build = _Build(self.policy, inputs, self._distance(inputs))
+        build = ProgramBuilder(self.policy, inputs, self._distance(inputs))
         self._portfolio_rows(build)
         self._bucket_rows(build)
         self._barbell_rows(build)
@@ -153,7 +124,7 @@ class RuleBook:
             covariance=inputs.covariance,
         )
 
-    def _portfolio_rows(self, build: _Build) -> None:
+    def _portfolio_rows(self, build: ProgramBuilder) -> None:
         limits = self.policy.risk_buckets.portfolio
         key = "risk_buckets.portfolio."
         if limits.cash_min is not None:
@@ -161,7 +132,7 @@ class RuleBook:
         if limits.gross_max is not None:
             build.row("leverage.gross", key + "gross_max", np.ones(build.n), hi=limits.gross_max)
 
-    def _bucket_rows(self, build: _Build) -> None:
+    def _bucket_rows(self, build: ProgramBuilder) -> None:
         config = self.policy.risk_buckets
         if not config.enabled:
             return
@@ -176,7 +147,7 @@ class RuleBook:
             if name in build.inputs.clamps:
                 build.row(f"clamp.{name}", key + "base_nav_frac", row, hi=build.inputs.clamps[name])
 
-    def _barbell_rows(self, build: _Build) -> None:
+    def _barbell_rows(self, build: ProgramBuilder) -> None:
         barbell = self.policy.barbell
         if not barbell.enable_barbell_allocation:
             return
@@ -205,7 +176,7 @@ class RuleBook:
             return "barbell.safe_bucket.min_weight"
         return f"risk_buckets.buckets.{self.policy.safe_buckets[0]}.min_nav_frac"
 
-    def _custom_rows(self, build: _Build) -> None:
+    def _custom_rows(self, build: ProgramBuilder) -> None:
         for name, rule in self.policy.risk_buckets.custom_rules.items():
             row = np.zeros(build.n)
             for coefficients, groups in (
@@ -227,7 +198,7 @@ class RuleBook:
                 penalty=np.inf if rule.hard else rule.penalty * build.strongest_pull,
             )
 
-    def _symbol_caps_into(self, build: _Build) -> None:
+    def _symbol_caps_into(self, build: ProgramBuilder) -> None:
         for symbol, (cap, key) in self._symbol_caps.items():
             members = self._members_of_symbol[symbol]
             name = f"symbol.{symbol}.cap"
@@ -236,7 +207,7 @@ class RuleBook:
             else:
                 build.row(name, key, _indicator(build.n, members), hi=cap)
 
-    def _trading(self, build: _Build) -> None:
+    def _trading(self, build: ProgramBuilder) -> None:
         trading = self.policy.execution
         if build.inputs.held is None:
             return
@@ -257,7 +228,7 @@ class RuleBook:
                 held = build.previous[members]
                 build.liquidity(symbol, members, held - room, held + room)
 
-    def _gates(self, build: _Build) -> None:
+    def _gates(self, build: ProgramBuilder) -> None:
         for symbol, mode in build.inputs.gates.items():
             if symbol not in self._members_of_symbol:
                 continue
@@ -267,7 +238,7 @@ class RuleBook:
                 upper = np.maximum(build.previous[members], 0.0)
             build.bound(f"gate.{symbol}", "", members, upper=upper, source=f"gate ({mode})")
 
-    def _volatility(self, build: _Build) -> None:
+    def _volatility(self, build: ProgramBuilder) -> None:
         cap = self.policy.risk_buckets.portfolio.volatility_max
         if cap is None:
             return
@@ -298,146 +269,6 @@ class RuleBook:
         if largest <= 0.0:
             raise DataError("every variance of the covariance is zero; the metric 'risk' needs one above zero")
         return np.asarray(np.maximum(variance, SMALLEST_VARIANCE * largest))
-
-
-class _Build:
-    """Collects rules; merges rows that are the same; keeps the tightest bound of each position."""
-
-    def __init__(self, policy: Policy, inputs: Inputs, distance: Array) -> None:
-        self.n = len(distance)
-        self.policy = policy
-        self.inputs = inputs
-        n = self.n
-        self.previous = np.zeros(n) if inputs.held is None else inputs.sign * inputs.held
-        self.distance = distance
-        pulls = distance * np.maximum(inputs.target, np.abs(self.previous))
-        self.strongest_pull = float(pulls.max(initial=0.0)) or 1.0
-        self.rules: list[RuleRecord] = []
-        self.lower, self.upper = np.zeros(n), np.full(n, np.inf)
-        self.lower_owner, self.upper_owner = np.full(n, -1, np.intp), np.full(n, -1, np.intp)
-        self.floor, self.floor_penalty = np.full(n, -np.inf), np.zeros(n)
-        self.floor_owner = np.full(n, -1, np.intp)
-        self.A: list[Array] = []
-        self.lo: list[float] = []
-        self.hi: list[float] = []
-        self.lo_owner: list[int] = []
-        self.hi_owner: list[int] = []
-        self.penalty: list[float] = []
-        self._seen: dict[tuple[bytes, float], int] = {}
-        self.turnover_max, self.turnover_penalty = np.inf, np.inf
-        self.cones: list[Cone] = []
-
-    def row(
-        self,
-        name: str,
-        key: str,
-        coefficients: Array,
-        *,
-        lo: float = -np.inf,
-        hi: float = np.inf,
-        penalty: float = np.inf,
-    ) -> None:
-        """Add ``lo ≤ coefficients · u ≤ hi``; a row already there keeps the tighter limits."""
-        coefficients = coefficients + 0.0  # −0.0 and 0.0 are the same row
-        k = self._seen.setdefault((coefficients.tobytes(), penalty), len(self.A))
-        rule = len(self.rules)
-        if k == len(self.A):
-            self.A.append(coefficients)
-            self.lo.append(-np.inf)
-            self.hi.append(np.inf)
-            self.lo_owner.append(-1)
-            self.hi_owner.append(-1)
-            self.penalty.append(penalty)
-        if lo > self.lo[k]:
-            self.lo[k], self.lo_owner[k] = lo, rule
-        if hi < self.hi[k]:
-            self.hi[k], self.hi_owner[k] = hi, rule
-        source = self.policy.source(key)
-        self.rules.append(RuleRecord(name, source, np.isinf(penalty), "row", index=k, lo=lo, hi=hi))
-
-    def bound(self, name: str, key: str, members: Index, *, upper: Array, source: str | None = None) -> None:
-        """Add ``u ≤ upper`` on some positions."""
-        rule = len(self.rules)
-        tighter = upper < self.upper[members]
-        self.upper[members[tighter]] = upper[tighter]
-        self.upper_owner[members[tighter]] = rule
-        where = self.policy.source(key) if source is None else source
-        none = np.full(len(members), -np.inf)
-        self.rules.append(
-            RuleRecord(name, where, True, "bound", members=members, member_upper=upper, member_lower=none)
-        )
-
-    def liquidity(self, symbol: str, members: Index, lower: Array, upper: Array) -> None:
-        """Add ``lower ≤ u ≤ upper``. Buying is hard; selling is as hard as the policy says.
-
-        All cash must stay reachable, so by default a sale that a hard rule forces may be faster than the
-        market allows; the rule then reports by how much.
-        """
-        liquidity = self.policy.execution.liquidity
-        rule = len(self.rules)
-        tighter = upper < self.upper[members]
-        self.upper[members[tighter]] = upper[tighter]
-        self.upper_owner[members[tighter]] = rule
-        holds = lower > 0.0
-        if liquidity.hard:
-            self.lower[members[holds]] = lower[holds]
-            self.lower_owner[members[holds]] = rule
-        else:
-            self.floor[members[holds]] = lower[holds]
-            self.floor_penalty[members[holds]] = liquidity.penalty * self.strongest_pull
-            self.floor_owner[members[holds]] = rule
-        self.rules.append(
-            RuleRecord(
-                f"liquidity.{symbol}",
-                self.policy.source("execution.liquidity.participation"),
-                liquidity.hard,
-                "bound",
-                members=members,
-                member_upper=upper,
-                member_lower=lower,
-            )
-        )
-
-    def turnover_rule(self, cap: float, penalty: float) -> None:
-        """Add ``½ Σ|u − p| ≤ cap``."""
-        self.turnover_max, self.turnover_penalty = cap, penalty
-        source = self.policy.source("execution.turnover.max")
-        self.rules.append(RuleRecord("turnover.max", source, np.isinf(penalty), "turnover", hi=cap))
-
-    def cone(self, name: str, key: str, kind: str, G: Array, h: Array, *, hi: float = np.inf) -> None:
-        """Add ``h − G u ∈ K``."""
-        if kind != "second_order":
-            raise AssertionError(kind)
-        self.rules.append(RuleRecord(name, self.policy.source(key), True, "cone", index=len(self.cones), hi=hi))
-        self.cones.append(Cone("second_order", np.ascontiguousarray(G), h, np.zeros((len(h), 0))))
-
-    def finish(self) -> Program:
-        """Return the program."""
-        cost = self.policy.execution.turnover.cost if self.inputs.held is not None else 0.0
-        return Program(
-            sign=self.inputs.sign,
-            target=self.inputs.target,
-            distance=self.distance,
-            previous=self.previous,
-            cost=np.full(self.n, cost),
-            lower=self.lower,
-            upper=self.upper,
-            lower_owner=self.lower_owner,
-            upper_owner=self.upper_owner,
-            floor=self.floor,
-            floor_penalty=self.floor_penalty,
-            floor_owner=self.floor_owner,
-            A=np.array(self.A).reshape(len(self.A), self.n),
-            lo=np.array(self.lo),
-            hi=np.array(self.hi),
-            lo_owner=np.array(self.lo_owner, dtype=np.intp),
-            hi_owner=np.array(self.hi_owner, dtype=np.intp),
-            penalty=np.array(self.penalty),
-            turnover_max=self.turnover_max,
-            turnover_penalty=self.turnover_penalty,
-            cones=tuple(self.cones),
-            rules=tuple(self.rules),
-        )
 
 
 def square_root(covariance: Array) -> Array:

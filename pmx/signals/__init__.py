@@ -5,10 +5,9 @@
 
 from pmx.signals.router import SignalRouter
 from pmx.signals.routing import NO_SIGNAL, STANDING, Decision, Routing
-from pmx.signals.types import CASH, Signal, SignalEngine
+from pmx.signals.types import Signal, SignalEngine
 
 __all__ = [
-    "CASH",
     "NO_SIGNAL",
     "STANDING",
     "Decision",

@@ -8,12 +8,10 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Protocol
 
 from pmx.errors import SignalError
+from pmx.policy import CASH
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: The label that weights by symbol use for cash; no signal may carry it.
-CASH = "CASH"
 
 _DIRECTIONS = (-1, 0, 1)
 

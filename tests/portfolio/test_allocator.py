@@ -112,7 +112,6 @@ TWICE = pd.concat([relative({("core", "SPY"): 0.1})] * 2)
         (relative({("moon", "SPY"): 0.5}), "no bucket 'moon'; use one of safe, core, hedge"),
         (relative({("core", "SPY"): math.nan}), "core/SPY is not finite"),
         (relative({("core", "SPY"): -math.inf}), "core/SPY is not finite"),
-        (relative({("core", "SPY"): -0.1}), "core/SPY is -0.1, but the bucket is long-only; .*core.allow_short"),
         (relative({("core", "SPY"): 0.6, ("core", "QQQ"): 0.400001}), "bucket core sums to 1.000001"),
         (relative({("hedge", "SPY"): 0.6, ("hedge", "QQQ"): -0.5}), "bucket hedge sums to 1.1"),
     ],

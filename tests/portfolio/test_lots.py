@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pmx.portfolio.lots import LotGrid
+from pmx.errors import SolverError
+from pmx.portfolio.lots import SEARCH_TOLERANCE, LotGrid
 
 Array = NDArray[np.float64]
 INF = np.inf
@@ -34,11 +35,11 @@ class Rules:
         return tuple(f"rule.{k}" for k in range(len(self.lo)))
 
     def obeyed_by(self, u: Array, rows: list[int] | None = None) -> bool:
-        """Whether unsigned weights obey the hard rows (or those given) and the bounds."""
+        """Whether unsigned weights obey the hard rows (or those given) and the bounds, as well as a search can."""
         chosen = [k for k in range(len(self.lo)) if self.hard[k]] if rows is None else rows
         value = self.A[chosen] @ u
         held = [value - self.hi[chosen], self.lo[chosen] - value, u - self.upper, self.lower - u]
-        return float(max(part.max(initial=0.0) for part in held)) <= 1e-9
+        return float(max(part.max(initial=0.0) for part in held)) <= SEARCH_TOLERANCE
 
 
 def rules(
@@ -105,6 +106,7 @@ def test_a_margin_leaves_room() -> None:
     tight = rules([[1.0]], [0.3], [INF])
     assert grid.nearest(tight, np.array([0.3])) == pytest.approx(0.3)
     assert grid.nearest(tight, np.array([0.3]), margin=1e-4) == pytest.approx(0.4)
+    assert grid.nearest(rules([[1.0]], [0.3], [0.3]), np.array([0.3]), margin=1e-4) is None
 
 
 def test_the_conflict_is_a_minimal_set_of_rows() -> None:
@@ -121,6 +123,18 @@ def test_bounds_alone_can_leave_no_room() -> None:
     )
     assert grid.nearest(boxed, np.array([0.15])) is None
     assert grid.conflict(boxed) == ()
+
+
+def test_a_search_that_runs_out_of_time_returns_nothing_and_blames_every_row() -> None:
+    rng = np.random.default_rng(7)
+    n = 40
+    A = rng.uniform(0.5, 1.5, size=(2, n))
+    value = A @ np.full(n, 0.0173)
+    hard = rules(A.tolist(), (value - 1e-5).tolist(), (value + 1e-5).tolist(), upper=0.1)
+    grid = LotGrid(rng.uniform(0.01, 0.02, n), np.ones(n, dtype=bool), seconds=1e-9)
+    with pytest.raises(SolverError, match=r"without an answer \(Time limit"):
+        grid.nearest(hard, np.full(n, 0.0173))
+    assert grid.conflict(hard) == ("rule.0", "rule.1")
 
 
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
@@ -157,4 +171,4 @@ def test_the_search_agrees_with_full_enumeration(data: st.DataObject, seed: int)
     assert found is not None
     assert problem.obeyed_by(problem.sign * found)
     best = min(np.abs(problem.sign * u - wish).sum() for u in feasible)
-    assert np.abs(found - wish).sum() <= best * 1.011 + 1e-9
+    assert np.abs(found - wish).sum() <= best * 1.011 + SEARCH_TOLERANCE

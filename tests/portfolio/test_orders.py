@@ -300,6 +300,15 @@ def test_small_orders_in_the_residual_symbol_are_not_sent_unless_cash_is_needed(
         check(plan, snapshot, prices, allocation)
 
 
+def test_nothing_is_left_for_a_residual_symbol_where_positions_take_all() -> None:
+    allocation = Weights({("core", "SPY"): 0.98}, residual_symbol="BIL", cash=0.02)
+    snapshot, prices = PortfolioSnapshot(900.0, {"BIL": 10.0}), {"SPY": 300.0, "BIL": 10.0}
+    plan = size_orders(allocation, snapshot, prices, lot_size=1.0)
+    assert orders(plan) == [("BIL", "SELL", 10.0), ("SPY", "BUY", 3.0)]
+    assert plan.cash_after == 100.0
+    check(plan, snapshot, prices, allocation)
+
+
 def test_the_residual_symbol_may_be_a_position_too() -> None:
     allocation = Weights({("safe", "BIL"): 0.5, ("core", "SPY"): 0.2}, residual_symbol="BIL")
     snapshot, prices = PortfolioSnapshot(400.0, {("safe", "BIL"): 50.0, "BIL": 10.0}), {"SPY": 10.0, "BIL": 10.0}

@@ -45,7 +45,9 @@ def planted(
     upper = rng.uniform(0.01, 0.2, n)
     lower = np.where(rng.random(n) < 0.2, 0.3 * upper, 0.0)
     state = rng.choice(["free", "free", "free", "upper", "lower"], n)
-    u = np.where(state == "upper", upper, np.where(state == "lower", lower, lower + (upper - lower) * rng.uniform(0.2, 0.8, n)))
+    u = np.where(
+        state == "upper", upper, np.where(state == "lower", lower, lower + (upper - lower) * rng.uniform(0.2, 0.8, n))
+    )
     force = np.zeros(n)
     force += np.where(state == "upper", rng.uniform(0.0, 1.0, n), 0.0)
     force -= np.where(state == "lower", rng.uniform(0.0, 1.0, n), 0.0)
@@ -98,7 +100,9 @@ def planted(
         s1 = -spread @ u
         cap = float(np.linalg.norm(s1))
         cones = (
-            Cone("second_order", np.vstack([np.zeros(n), spread]), np.concatenate([[cap], np.zeros(4)]), np.zeros((5, 0))),
+            Cone(
+                "second_order", np.vstack([np.zeros(n), spread]), np.concatenate([[cap], np.zeros(4)]), np.zeros((5, 0))
+            ),
         )
         z = 0.8 * np.concatenate([[cap], -s1]) / cap
         duals = (z,)

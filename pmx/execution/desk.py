@@ -1,0 +1,234 @@
+"""What a cycle keeps from one bar to the next: engines, router, risk scaler, covariance, compiled projector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pmx.errors import DataError
+from pmx.execution.costs import CostModel
+from pmx.policy import Policy
+from pmx.portfolio import UNASSIGNED
+from pmx.projection import Projector
+from pmx.risk import EwmaCovariance, RiskScaler
+from pmx.signals import Signal, SignalEngine, SignalRouter
+
+Position = tuple[str, str]
+
+#: Returns that a symbol must have shown before a rule that needs its covariance lets it be held.
+COVARIANCE_OBSERVATIONS = 60
+
+
+class Desk:
+    """What a cycle keeps between calls: engines, router, scaler, covariance, compiled projector.
+
+    Its positions are those given, each that an engine may ask for, and each that the policy holds without a signal
+    (the last two not where positions are given and engines are not).
+
+    Parameters
+    ----------
+    policy : Policy
+        The policy.
+    symbols : sequence of str
+        The columns of all prices that will be given, in their order.
+    engines : sequence of SignalEngine
+        Asked at every cycle.
+    positions : sequence of (bucket, symbol), optional
+        Further positions that may be wished for, held, or both.
+
+    Attributes
+    ----------
+    index : MultiIndex (bucket, symbol)
+        The positions: buckets in the policy's order, symbols sorted.
+
+    Raises
+    ------
+    DataError
+        When there is no position at all, or one is of an unknown bucket.
+
+    Examples
+    --------
+    >>> import pmx
+    >>> desk = Desk(pmx.load_policy(), ["SP500", "WTI"], positions=[("ts_core", "WTI"), ("ts_core", "SP500")])
+    >>> desk.index.tolist()
+    [('ts_core', 'SP500'), ('ts_core', 'WTI')]
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        symbols: Sequence[str],
+        engines: Sequence[SignalEngine] = (),
+        positions: Sequence[Position] = (),
+    ) -> None:
+        self.policy = policy
+        self.symbols = tuple(symbols)
+        self.engines = tuple(engines)
+        self.router = SignalRouter(policy)
+        self.scaler = RiskScaler(policy)
+        universe = self._universe(positions)
+        if not universe:
+            raise DataError(
+                "there is nothing to hold: no engine is on, no weight is standing, no position was given; switch an "
+                "engine on in signal_routing_config.yml, or give targets"
+            )
+        self.projector = Projector(policy, universe)
+        self.index = self.projector.index
+        self.covariance = self._covariance()
+        self._columns = pd.Index(self.symbols)
+        self._row = {position: row for row, position in enumerate(universe)}
+        self._heard: dict[tuple[str, str], Signal] = {}
+        self._observed: Any = None
+        self._closes: NDArray[np.float64] = np.full(len(self.symbols), np.nan)
+
+    def _universe(self, given: Sequence[Position]) -> list[Position]:
+        known = dict.fromkeys(given)
+        for engine in self.engines:
+            for symbol in self.symbols:
+                bucket = self.router.bucket_for(engine.source, symbol)
+                if bucket is not None:
+                    known[(bucket, symbol)] = None
+        buckets = self.policy.risk_buckets.buckets
+        if self.engines or not given:
+            known |= dict.fromkeys((name, symbol) for name, bucket in buckets.items() for symbol in bucket.standing)
+        order = {name: i for i, name in enumerate(buckets)}
+        return sorted(known, key=lambda position: (order.get(position[0], len(order)), position[1]))
+
+    def _covariance(self) -> EwmaCovariance | None:
+        limits = self.policy.risk_buckets.portfolio
+        if self.policy.bypassed or (limits.volatility_max is None and limits.distance != "risk"):
+            return None
+        scaler = self.policy.risk_scaler
+        return EwmaCovariance(
+            self.symbols, scaler.covariance_decay, scaler.volatility.periods_per_year, COVARIANCE_OBSERVATIONS
+        )
+
+    def row_of(self, bucket: str, symbol: str) -> int | None:
+        """Return the row of a holding among the positions; None for what stands in for cash.
+
+        Raises
+        ------
+        DataError
+            When it belongs to none, or, held for no bucket, to several.
+        """
+        if (bucket, symbol) in self._row:
+            return self._row[bucket, symbol]
+        if bucket == UNASSIGNED:
+            if symbol == self.policy.risk_buckets.portfolio.residual_symbol:
+                return None
+            rows = [row for (_, name), row in self._row.items() if name == symbol]
+            if len(rows) == 1:
+                return rows[0]
+        raise DataError(f"{symbol} is held for bucket {bucket}, which is not in the universe; build the desk with it")
+
+    def signals(self, prices: pd.DataFrame) -> list[Signal]:
+        """Ask every engine; where a symbol has no price now, its last signals stand until it counts as delisted.
+
+        Raises
+        ------
+        DataError
+            When an engine names a symbol that there are no prices for.
+        """
+        fresh = dict(zip(prices.columns, np.isfinite(prices.to_numpy(dtype=np.float64)[-1]), strict=True))
+        waiting = {symbol for symbol, priced in fresh.items() if not priced}.difference(self.silent(prices))
+        heard = {key: signal for key, signal in self._heard.items() if key[1] in waiting}
+        for engine in self.engines:
+            for signal in engine.signals(prices):
+                if signal.symbol not in fresh:
+                    raise DataError(
+                        f"engine {signal.source} gave a signal for {signal.symbol}, which has no price column; "
+                        "add its prices or drop the signal"
+                    )
+                if fresh[signal.symbol]:
+                    heard[(signal.source, signal.symbol)] = signal
+        self._heard = heard
+        return list(heard.values())
+
+    def silent(self, prices: pd.DataFrame) -> list[str]:
+        """Return the symbols that are not yet or no longer listed: no price in more than ``max_stale_bars`` rows.
+
+        Parameters
+        ----------
+        prices : DataFrame, date × symbol
+            Closes up to and including now.
+        """
+        recent = prices.to_numpy(dtype=np.float64)[-(self.policy.execution.max_stale_bars + 1) :]
+        priced = np.isfinite(recent).any(axis=0)
+        return [symbol for symbol, some in zip(self.symbols, priced, strict=True) if not some]
+
+    def observe(self, prices: pd.DataFrame, bucket_returns: Mapping[str, float] | None = None) -> None:
+        """Take in the bar: the buckets' returns, and into the covariance every row that it has not seen.
+
+        A bar that was taken in before changes nothing, so that a cycle may be repeated.
+
+        Parameters
+        ----------
+        prices : DataFrame, date × symbol
+            Closes up to and including now; its columns are the desk's symbols.
+        bucket_returns : mapping of bucket to float, optional
+            Return of each bucket on its own capital over the bar.
+
+        Raises
+        ------
+        DataError
+            When the columns are not the desk's symbols, or ``prices`` ends before the last bar taken in.
+        """
+        if not prices.columns.equals(self._columns):
+            raise DataError("the columns of prices are not the desk's symbols; reorder them, or build the desk anew")
+        now = prices.index[-1]
+        if self._observed is not None and now <= self._observed:
+            if now < self._observed:
+                raise DataError(
+                    f"prices end at {now}, but the desk has seen {self._observed}; build a new desk to go back in time"
+                )
+            return
+        self.scaler.update(bucket_returns or {})
+        if self.covariance is not None:
+            seen = 0 if self._observed is None else int(prices.index.searchsorted(self._observed, side="right"))
+            for row in prices.to_numpy(dtype=np.float64)[seen:]:
+                self.covariance.update(row / self._closes - 1.0)
+                self._closes = np.where(np.isfinite(row), row, self._closes)
+        self._observed = now
+
+    def risk_view(self) -> tuple[pd.DataFrame | None, list[str]]:
+        """Return the covariance forecast, and the symbols that have shown too little for one.
+
+        Those have zero rows in the matrix, for they may not be held. Without a rule that needs it: None, and none.
+        """
+        if self.covariance is None:
+            return None, []
+        enough = self.covariance.observations.to_numpy() >= COVARIANCE_OBSERVATIONS
+        if not enough.any():
+            return pd.DataFrame(np.eye(len(enough)), self._columns, self._columns), list(self.symbols)
+        matrix = np.zeros((len(enough), len(enough)))
+        matrix[np.ix_(enough, enough)] = self.covariance.forecast(
+            [symbol for symbol, known in zip(self.symbols, enough, strict=True) if known]
+        )
+        unknown = [symbol for symbol, known in zip(self.symbols, enough, strict=True) if not known]
+        return pd.DataFrame(matrix, self._columns, self._columns), unknown
+
+
+def default_engines(policy: Policy, symbols: Sequence[str]) -> list[SignalEngine]:
+    """Return the engines that the policy switches on, priced for these symbols.
+
+    Their round-trip cost is ``round_trip_cost_bps``, or else twice one side of ``execution.yml``'s costs.
+
+    Examples
+    --------
+    >>> import pmx
+    >>> [engine.source for engine in default_engines(pmx.load_policy(), ["SP500"])]
+    ['time_series_core']
+    """
+    from pmx.signals.time_series import TimeSeriesCore
+
+    config = policy.signal_routing_config.engines.time_series
+    if not config.enabled:
+        return []
+    if config.round_trip_cost_bps is not None:
+        return [TimeSeriesCore(config, round_trip_cost=config.round_trip_cost_bps * 1e-4)]
+    costs = CostModel.from_policy(policy)
+    return [TimeSeriesCore(config, round_trip_cost={symbol: 2.0 * costs.rate(symbol) for symbol in symbols})]

@@ -1,0 +1,219 @@
+"""One backtest, or several side by side, as a self-contained HTML report that can be printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import pmx
+from pmx.backtest import BacktestResult
+from pmx.errors import DataError
+from pmx.monitoring import charts, tables
+from pmx.monitoring.page import (
+    SCRIPT,
+    cards,
+    figure,
+    folded,
+    heading,
+    page,
+    paragraph,
+    preformatted,
+    table,
+)
+from pmx.policy import CASH, Policy
+from pmx.projection import Allocation
+
+
+def write_report(
+    path: str | Path, runs: Mapping[str, BacktestResult], *, title: str = "Backtest", notes: Sequence[str] = ()
+) -> Path:
+    """Write the report of `report_html` to a file.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    DataError
+        If ``runs`` is empty.
+    OSError
+        If the file cannot be written.
+    """
+    file = Path(path)
+    file.write_text(report_html(runs, title=title, notes=notes), encoding="utf-8")
+    return file
+
+
+def report_html(
+    runs: Mapping[str, BacktestResult], *, title: str = "Backtest", notes: Sequence[str] = ()
+) -> str:
+    """Return a report as one HTML page that loads nothing from elsewhere.
+
+    Parameters
+    ----------
+    runs : mapping of str to BacktestResult
+        By name. The first is reported on in full; the others are compared with it.
+    title : str
+        Heading of the page.
+    notes : sequence of str
+        Paragraphs under the heading: what the reader must know of the data.
+
+    Returns
+    -------
+    str
+        HTML: performance, growth and drawdown, bucket weights, safe weight and risk scales, the rule ledger, the
+        last decision with its rules and certificate, and the policy with the source of each value.
+
+    Raises
+    ------
+    DataError
+        If ``runs`` is empty.
+    """
+    if not runs:
+        raise DataError("a report needs at least one backtest; run one and pass {name: result}")
+    name, result = next(iter(runs.items()))
+    body = [
+        *_head(title, name, result, notes),
+        *_performance(runs),
+        *_exposure(result),
+        *_rules(result),
+        *_last_decision(result),
+        *_policy(result.policy),
+        f"<footer>pmx {pmx.__version__} · policy {result.policy.fingerprint[:16]}</footer>",
+    ]
+    return page(title, body, [charts.plotly_js(), SCRIPT])
+
+
+def _head(title: str, name: str, result: BacktestResult, notes: Sequence[str]) -> Iterator[str]:
+    nav = result.nav
+    currency = result.policy.risk_buckets.portfolio.base_currency
+    span = (
+        f"{name[:1].upper()}{name[1:]}, {nav.index[0]:%d %B %Y} to {nav.index[-1]:%d %B %Y}: {len(nav):,} closes. "
+        f"NAV went from {nav.iloc[0]:,.0f} to {nav.iloc[-1]:,.0f} {currency}."
+    )
+    yield f"<header>{heading(title, 1)}{paragraph(span, 'soft')}</header>"
+    yield from (paragraph(note) for note in notes)
+    yield cards(_key_figures(result))
+
+
+def _key_figures(result: BacktestResult) -> list[tuple[str, str, str]]:
+    entries = []
+    if len(result.safe_weight) and result.safe_floor > 0:
+        lowest, floor = float(result.safe_weight.min()), result.safe_floor
+        held = lowest >= floor - 1e-9
+        label = f"lowest safe weight of any decision; the floor is {tables.percent(floor)}"
+        entries.append((tables.percent(lowest), label, "good" if held else "bad"))
+    if len(result.distance_bound):
+        worst = float(result.distance_bound.max())
+        label = f"of NAV: furthest that any of {len(result.status):,} decisions can be from the exact optimum"
+        entries.append((f"{worst:.0e}", label, "good"))
+    entries.append((tables.percent(float(result.metrics["max_drawdown"])), "maximum drawdown", ""))
+    entries.append((tables.percent(float(result.metrics["annualized_return"])), "annualised return", ""))
+    entries.append((tables.ratio(float(result.metrics["sharpe_ratio"])), "Sharpe ratio over the cash rate", ""))
+    return entries
+
+
+def _performance(runs: Mapping[str, BacktestResult]) -> Iterator[str]:
+    yield heading("Performance")
+    yield table(tables.metrics_table(runs))
+    caption = (
+        "What one unit of money became after costs, on a logarithmic scale, and how far below its earlier peak it "
+        "stood."
+    )
+    yield figure(charts.as_html(charts.growth(runs), "growth"), caption)
+
+
+def _exposure(result: BacktestResult) -> Iterator[str]:
+    yield heading("Where the money was")
+    caption = "Value of each bucket as a share of NAV after the day's trading. Pale: cash and safe buckets."
+    yield figure(charts.as_html(charts.buckets(result), "buckets"), caption)
+    if len(result.safe_weight):
+        caption = "Safe weight of every decision: one less all risk positions. Hard rules keep it above the floor."
+        yield figure(charts.as_html(charts.safety(result), "safety"), caption)
+    scaled = charts.scales(result)
+    if scaled is not None:
+        caption = (
+            "Factor on each bucket's budget, from its forecast volatility and its drawdown. Buckets that were never "
+            "scaled are left out."
+        )
+        yield figure(charts.as_html(scaled, "scales"), caption)
+
+
+def _rules(result: BacktestResult) -> Iterator[str]:
+    yield heading("Rules over the whole run")
+    if result.rules.empty:
+        yield paragraph("No rule was in force: the policy layer is switched off, or nothing was decided.")
+        return
+    states = result.status.value_counts()
+    counts = ", ".join(f"{count:,} {status}" for status, count in states.items())
+    yield paragraph(
+        f"{len(result.status):,} decisions: {counts}. Optimal: every rule held. Relaxed: every hard rule held, and a "
+        "soft one gave way. The mean price is how much the objective would fall for each unit of NAV by which the rule "
+        "is relaxed, averaged over all its days; the rules that cost most stand out."
+    )
+    ledger = tables.ledger_table(result)
+    marks = ["bites" if cell != tables.NONE else "" for cell in ledger["mean price"]]
+    yield table(ledger, text=("rule", "source"), marks=marks)
+
+
+def _last_decision(result: BacktestResult) -> Iterator[str]:
+    if result.last is None:
+        return
+    day = result.status.index[-1]
+    yield heading(f"The last decision, {day:%d %B %Y}")
+    yield table(tables.positions_table(result.last), text=("bucket", "symbol"), marks=_totals(result.last))
+    if result.last.readings:
+        yield heading("Its rules", 3)
+        yield paragraph(
+            "The safe floor and cap are written over the risk positions: a safe weight of at least 70 % is risk of at "
+            "most 30 %.",
+            "soft",
+        )
+        rules = tables.rules_table(result.last)
+        marks = ["bites" if cell != tables.NONE else "" for cell in rules["shadow price"]]
+        yield table(rules, text=("rule", "kind", "binding", "source"), marks=marks)
+    yield heading("In words", 3)
+    yield preformatted(result.last.explain())
+    yield heading("Certificate", 3)
+    yield paragraph(tables.certificate_line(result.last.certificate))
+
+
+def _totals(allocation: Allocation) -> list[str]:
+    rows = tables.positions_table(allocation)
+    return ["total" if symbol in ("all", CASH) else "" for symbol in rows["symbol"]]
+
+
+def _policy(policy: Policy) -> Iterator[str]:
+    yield heading("The policy that was run")
+    yield paragraph(
+        f"Fingerprint {policy.fingerprint}. Each value below with the file and line, or the override, that set it."
+    )
+    for section, content in policy.to_mapping().items():
+        lines = [(key, _shown(value), policy.source(key)) for key, value in _leaves(content, section)]
+        frame = pd.DataFrame(lines, columns=["key", "value", "source"])
+        yield folded(f"{section}.yml ({len(lines)} values)", table(frame, text=("key", "source")))
+
+
+def _leaves(content: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(content, Mapping) and content:
+        for name, value in content.items():
+            yield from _leaves(value, f"{key}.{name}")
+    else:
+        yield key, content
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "no limit"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "(none)"
+    if isinstance(value, Mapping):
+        return "(none)"
+    return str(value)

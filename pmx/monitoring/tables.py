@@ -1,0 +1,155 @@
+"""Results as tables of text, for the terminal and for the report alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from pmx.backtest import BacktestResult
+from pmx.projection import Allocation, Certificate
+from pmx.projection.certificate import HARD_TOLERANCE
+
+#: What a cell says where there is no number.
+NONE = "–"
+
+Format = Callable[[float], str]
+
+
+def percent(value: float) -> str:
+    """Return a fraction as a percentage with two decimals.
+
+    Examples
+    --------
+    >>> percent(0.70125), percent(-1e-12), percent(float("nan"))
+    ('70.12 %', '0.00 %', '–')
+    """
+    return NONE if not math.isfinite(value) else f"{round(100.0 * value, 2) + 0.0:.2f} %"
+
+
+def ratio(value: float) -> str:
+    """Return a plain number with two decimals."""
+    return NONE if not math.isfinite(value) else f"{value:.2f}"
+
+
+def price(value: float) -> str:
+    """Return a shadow price with three digits, or nothing where the rule is free."""
+    return NONE if not math.isfinite(value) or abs(value) < 5e-7 else f"{value:.3g}"
+
+
+#: Key of a metric, what it is called, how it is written.
+METRICS: tuple[tuple[str, str, Format], ...] = (
+    ("annualized_return", "Annualised return", percent),
+    ("annualized_volatility", "Annualised volatility", percent),
+    ("sharpe_ratio", "Sharpe ratio", ratio),
+    ("sortino_ratio", "Sortino ratio", ratio),
+    ("max_drawdown", "Maximum drawdown", percent),
+    ("calmar_ratio", "Calmar ratio", ratio),
+    ("cvar", "CVaR, worst 5 % of periods", percent),
+    ("worst_period", "Worst period", percent),
+    ("turnover", "Turnover, × NAV a year", ratio),
+    ("cost", "Trading cost a year", percent),
+    ("rf_annual", "Risk-free rate in the ratios", percent),
+)
+
+
+def metrics_table(runs: Mapping[str, BacktestResult]) -> pd.DataFrame:
+    """Return one row a performance figure and one column a run."""
+    columns = {name: [form(float(run.metrics[key])) for key, _, form in METRICS] for name, run in runs.items()}
+    return pd.DataFrame(columns, index=pd.Index([label for _, label, _ in METRICS], name="figure"))
+
+
+def positions_table(allocation: Allocation) -> pd.DataFrame:
+    """Return what each position wished for and got, bucket by bucket, and what is left in cash."""
+    rows = []
+    totals = allocation.by_bucket
+    wished = allocation.target.groupby(level="bucket", sort=False).sum()
+    for bucket, members in allocation.positions.groupby(level="bucket", sort=False):
+        for position, weight in members.items():
+            rows.append((*_labels(position), allocation.target[position], weight))
+        if len(members) > 1:
+            rows.append((str(bucket), "all", wished[bucket], totals[bucket]))
+    lines = [(bucket, symbol, percent(t), percent(w), _change(w - t)) for bucket, symbol, t, w in rows]
+    if allocation.residual_symbol is not None:
+        lines.append(("residual", allocation.residual_symbol, NONE, percent(allocation.residual), NONE))
+    lines.append(("cash", "CASH", NONE, percent(allocation.cash), NONE))
+    return pd.DataFrame(lines, columns=["bucket", "symbol", "target", "weight", "change"])
+
+
+def rules_table(allocation: Allocation) -> pd.DataFrame:
+    """Return one row a rule: its limit, where the allocation stands, what it costs, and who set it."""
+    lines = []
+    for reading in allocation.readings:
+        below = math.isclose(reading.bound - reading.value, reading.slack, rel_tol=0.0, abs_tol=1e-12)
+        lines.append(
+            (
+                reading.name,
+                "hard" if reading.hard else "soft",
+                f"{'≤' if below else '≥'} {percent(reading.bound)}",
+                percent(reading.value),
+                percent(reading.slack),
+                price(reading.shadow_price),
+                _state(reading.binding, reading.violation),
+                reading.source,
+            )
+        )
+    columns = ["rule", "kind", "bound", "value", "slack", "shadow price", "binding", "source"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def ledger_table(result: BacktestResult) -> pd.DataFrame:
+    """Return one row a rule: on how many days it was in force and binding, and what it cost on average."""
+    lines = [
+        (
+            str(name),
+            f"{rule['days']:,}",
+            f"{rule['days_binding']:,}",
+            percent(rule["share_binding"]),
+            price(rule["mean_shadow_price"]),
+            f"{rule['days_given_way']:,}" if rule["days_given_way"] else NONE,
+            percent(rule["max_violation"]) if rule["days_given_way"] else NONE,
+            rule["source"],
+        )
+        for name, rule in result.rules.iterrows()
+    ]
+    columns = ["rule", "days", "binding", "share", "mean price", "gave way", "by at most", "source"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def certificate_line(certificate: Certificate) -> str:
+    """Return the certificate of one answer in a sentence."""
+    c = certificate
+    how = f", {c.note}" if c.note else ""
+    return (
+        f"worst violation of a hard rule {c.primal_residual:.1e}, duality gap {c.duality_gap:.1e}, at most "
+        f"{c.distance_bound:.1e} of NAV from the exact optimum ({c.engine}{how})"
+    )
+
+
+def safe_weight_line(result: BacktestResult) -> str:
+    """Return the lowest safe weight over all decisions beside its floor.
+
+    Returns
+    -------
+    str
+        Such as ``"0.8172 ≥ 0.7000, on 2004-03-11"``.
+    """
+    lowest, floor = float(result.safe_weight.min()), result.safe_floor
+    sign = "≥" if lowest >= floor - HARD_TOLERANCE else "<"
+    return f"{lowest:.4f} {sign} {floor:.4f}, on {result.safe_weight.idxmin():%Y-%m-%d}"
+
+
+def _labels(position: object) -> tuple[str, str]:
+    assert isinstance(position, tuple)
+    return str(position[0]), str(position[1])
+
+
+def _change(move: float) -> str:
+    return NONE if abs(move) < 5e-5 else f"{100.0 * move:+.2f} %"
+
+
+def _state(binding: bool, violation: float) -> str:
+    if violation > HARD_TOLERANCE:
+        return "gave way"
+    return "yes" if binding else NONE

@@ -1,0 +1,131 @@
+"""One-off projections: build the universe from what is asked and held, project once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pmx.errors import DataError
+from pmx.policy import CASH, Policy
+from pmx.projection.allocation import Allocation
+from pmx.projection.projector import LEVELS, Engine, Gates, Projector, as_positions, bypass
+
+
+def solve(
+    policy: Policy,
+    relative_weights: pd.Series,
+    *,
+    risk_scale: Mapping[str, float] | pd.Series | None = None,
+    previous: pd.Series | None = None,
+    gated: Gates = None,
+    covariance: pd.DataFrame | None = None,
+    adv: Mapping[str, float] | pd.Series | None = None,
+    nav: float | None = None,
+    engine: Engine = "auto",
+) -> Allocation:
+    """Turn the router's relative weights into weights that obey the policy.
+
+    The universe is every position named in ``relative_weights`` or ``previous``; what is held and not asked for is
+    wished to zero. Parameters, result and errors are those of :meth:`Projector.solve`.
+
+    Examples
+    --------
+    >>> import pandas as pd, pmx
+    >>> wish = pd.Series({("ts_core", "SP500"): 0.6, ("ts_core", "WTI"): 0.4})
+    >>> alloc = pmx.solve(pmx.load_policy(), wish, risk_scale={"ts_core": 0.5})
+    >>> alloc.weights.round(3).to_dict()
+    {'SP500': 0.045, 'WTI': 0.03, 'CASH': 0.925}
+    >>> bool(alloc.rules.loc["clamp.ts_core", "binding"])
+    True
+    """
+    if policy.bypassed:
+        return bypass(relative_weights)
+    index = _universe(relative_weights, previous)
+    return Projector(policy, index).solve(
+        relative_weights,
+        risk_scale=risk_scale,
+        previous=previous,
+        gated=gated,
+        covariance=covariance,
+        adv=adv,
+        nav=nav,
+        engine=engine,
+    )
+
+
+def project_to_feasible(
+    weights: pd.Series | Mapping[str, float],
+    policy: Policy,
+    *,
+    buckets: Mapping[str, str] | None = None,
+    previous: pd.Series | Mapping[str, float] | None = None,
+    engine: Engine = "auto",
+) -> Allocation:
+    """Return the weights closest to given ones that obey the policy.
+
+    Parameters
+    ----------
+    weights : Series or mapping by symbol, fraction of NAV
+        Signed. An entry ``CASH`` is ignored: cash is what is left. A Series by (bucket, symbol) is taken as it is.
+    policy : Policy
+        The policy.
+    buckets : mapping of symbol to bucket, optional
+        Where the policy's own lists should not decide.
+    previous : Series or mapping by symbol, fraction of NAV, optional
+        What is held now.
+    engine : {"auto", "cvxpy"}
+        Which engine answers.
+
+    Returns
+    -------
+    Allocation
+        With ``BYPASSED`` and the same weights, bit for bit, when the policy layer is switched off.
+
+    Raises
+    ------
+    DataError
+        When a symbol belongs to no bucket, or a weight is not finite.
+    InfeasibleError, SolverError
+        As in :meth:`Projector.solve`.
+    """
+    wish, cash = by_position(weights, policy, buckets)
+    if policy.bypassed:
+        return bypass(wish, cash)
+    held = None if previous is None else by_position(previous, policy, buckets)[0]
+    return Projector(policy, _universe(wish, held)).project(wish, previous=held, engine=engine)
+
+
+def by_position(
+    weights: pd.Series | Mapping[str, float], policy: Policy, buckets: Mapping[str, str] | None = None
+) -> tuple[pd.Series, float | None]:
+    """Return weights by (bucket, symbol), and the cash that they named if any."""
+    series = weights if isinstance(weights, pd.Series) else pd.Series(dict(weights), dtype="float64")
+    if series.index.nlevels == 2:
+        return series, None
+    cash = float(series[CASH]) if CASH in series.index else None
+    series = series.drop(CASH, errors="ignore")
+    labels = [(_bucket_of(symbol, policy, buckets), symbol) for symbol in series.index]
+    index = pd.MultiIndex.from_tuples(labels, names=LEVELS)
+    return pd.Series(series.to_numpy(dtype=np.float64), index=index), cash
+
+
+def _universe(wish: pd.Series, held: pd.Series | None) -> pd.MultiIndex:
+    index = as_positions(wish.index)
+    return index if held is None else as_positions(index.append(as_positions(held.index)).unique())
+
+
+def _bucket_of(symbol: Any, policy: Policy, buckets: Mapping[str, str] | None) -> str:
+    if buckets is not None and symbol in buckets:
+        return buckets[symbol]
+    bucket = policy.bucket_of(symbol)
+    if bucket is None:
+        if policy.bypassed:
+            return "unassigned"
+        raise DataError(
+            f"symbol {symbol} belongs to no bucket: list it in risk_buckets.yml, set default_bucket there, or pass "
+            f"buckets={{{symbol!r}: ...}}"
+        )
+    return bucket
