@@ -54,8 +54,8 @@ def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame) ->
     Raises
     ------
     DataError
-        When a date has no prices or comes twice, a symbol has no price column or comes twice, or a target is infinite,
-        no number, or missing though there is a price.
+        When a date has no prices or comes twice, a symbol has no price column or comes twice, there is no symbol, or a
+        target is infinite, no number, or missing though there is a price.
     """
     late = targets.index.difference(prices.index)
     if len(late):
@@ -69,11 +69,14 @@ def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame) ->
         raise DataError(f"targets holds something that is not a number ({error}); repair it") from error
     if frame.columns.nlevels == 1:
         frame = frame.drop(columns=CASH, errors="ignore")
-        frame.columns = by_position(pd.Series(0.0, index=frame.columns), policy)[0].index
-    symbols = list(frame.columns.get_level_values(1))
+    symbols = list(frame.columns.get_level_values(-1))
+    if not symbols:
+        raise DataError("targets has no column; give one for each symbol, or leave targets out")
     for symbol in symbols:
         if symbol not in prices.columns:
             raise DataError(f"targets wishes for {symbol}, which has no price column; add its prices or drop it")
+    if frame.columns.nlevels == 1:
+        frame.columns = by_position(pd.Series(0.0, index=frame.columns), policy)[0].index
     quoted = prices[symbols].set_axis(frame.columns, axis=1)
     _refuse(frame, quoted.loc[frame.index], "targets", -np.inf, "a finite fraction of NAV, 0 to hold nothing")
     patience = policy.execution.max_stale_bars

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pmx.data.table import file_format, numbers, read_csv_text, read_parquet
+from pmx.data.table import dates, file_format, numbers, read_csv_text, read_parquet
 from pmx.errors import DataError
 from pmx.policy import CASH
 
@@ -58,8 +58,8 @@ def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
             f"{where}: price {values[row, column]:g} is not a finite number above zero; "
             "correct it, or leave it empty where there was no trade"
         )
-    dates = pd.DatetimeIndex(frame.index.to_numpy(), name="date")
-    return pd.DataFrame(values, index=dates, columns=pd.Index(frame.columns.tolist())).sort_index()
+    index = pd.DatetimeIndex(frame.index.to_numpy(), name="date")
+    return pd.DataFrame(values, index=index, columns=pd.Index(frame.columns.tolist())).sort_index()
 
 
 def read_prices(path: str | Path) -> pd.DataFrame:
@@ -97,7 +97,7 @@ def read_prices(path: str | Path) -> pd.DataFrame:
         return check_prices(_from_csv(file), str(file))
     frame = read_parquet(file)
     if not isinstance(frame.index, pd.DatetimeIndex) and len(frame.columns):
-        frame = frame.set_index(_dates(frame.iloc[:, 0], file)).iloc[:, 1:]
+        frame = frame.set_index(dates(frame.iloc[:, 0], file)).iloc[:, 1:]
     return check_prices(frame, str(file))
 
 
@@ -108,20 +108,7 @@ def _from_csv(file: Path) -> pd.DataFrame:
     _check_symbols(symbols, str(file))
     columns = [numbers(table.iloc[:, k + 1], file, written, symbol) for k, symbol in enumerate(symbols)]
     values = np.column_stack(columns) if columns else np.empty((len(table), 0))
-    return pd.DataFrame(values, index=_dates(written, file), columns=symbols)
-
-
-def _dates(written: pd.Series, file: Path) -> pd.DatetimeIndex:
-    """Return the dates; only ISO dates are taken, because 01/02/2003 is read differently across the world."""
-    if pd.api.types.is_datetime64_any_dtype(written.dtype):
-        return pd.DatetimeIndex(written)
-    text = written.astype(str)
-    naive = text.str.fullmatch(r"\d{4}-\d{2}-\d{2}([ T][\d:.]+)?")
-    dates = pd.to_datetime(text.where(naive), format="ISO8601", errors="coerce")
-    if dates.isna().any():
-        row = int(dates.isna().to_numpy().argmax())
-        raise DataError(f"{file}: row {row + 2}: {text.iloc[row]!r} is not a date; write it as YYYY-MM-DD")
-    return pd.DatetimeIndex(dates)
+    return pd.DataFrame(values, index=dates(written, file), columns=symbols)
 
 
 def _check_symbols(symbols: pd.Index, name: str) -> None:

@@ -118,3 +118,45 @@ def numbers(cells: pd.Series, path: Path, labels: pd.Series, name: str) -> pd.Se
             "write it with a decimal point and no separators, or leave it empty"
         )
     return values.astype(float)
+
+
+def dates(written: pd.Series, path: Path) -> pd.DatetimeIndex:
+    """Return a column of text as dates.
+
+    Only ISO dates are taken, because 01/02/2003 is read differently across the world.
+
+    Parameters
+    ----------
+    written : Series
+        ``YYYY-MM-DD``, with a time of day or without, or dates already.
+    path : Path
+        For the message.
+
+    Raises
+    ------
+    DataError
+        If a cell is anything else, or carries a time zone.
+    """
+    if pd.api.types.is_datetime64_any_dtype(written.dtype):
+        return pd.DatetimeIndex(written)
+    text = written.astype(str)
+    naive = text.str.fullmatch(r"\d{4}-\d{2}-\d{2}([ T][\d:.]+)?")
+    days = pd.to_datetime(text.where(naive), format="ISO8601", errors="coerce")
+    if days.isna().any():
+        row = int(days.isna().to_numpy().argmax())
+        raise DataError(f"{path}: row {row + 2}: {text.iloc[row]!r} is not a date; write it as YYYY-MM-DD")
+    return pd.DatetimeIndex(days)
+
+
+def floats(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return a table as floats.
+
+    Raises
+    ------
+    DataError
+        If a column holds anything but numbers.
+    """
+    for name, kind in frame.dtypes.items():
+        if kind.kind not in "fiu":
+            raise DataError(f"{path}: {name}: holds {kind} values, not numbers; convert it to float")
+    return frame.astype("float64")

@@ -81,7 +81,7 @@ class Desk:
         self.covariance = self._covariance()
         self._columns = pd.Index(self.symbols)
         self._row = {position: row for row, position in enumerate(universe)}
-        self._heard: dict[tuple[str, str], Signal] = {}
+        self._heard: tuple[Signal, ...] = ()
         self._observed: Any = None
         self._closes: NDArray[np.float64] = np.full(len(self.symbols), np.nan)
 
@@ -135,7 +135,7 @@ class Desk:
         """
         fresh = dict(zip(prices.columns, np.isfinite(prices.to_numpy(dtype=np.float64)[-1]), strict=True))
         waiting = {symbol for symbol, priced in fresh.items() if not priced}.difference(self.silent(prices))
-        heard = {key: signal for key, signal in self._heard.items() if key[1] in waiting}
+        heard = [signal for signal in self._heard if signal.symbol in waiting]
         for engine in self.engines:
             for signal in engine.signals(prices):
                 if signal.symbol not in fresh:
@@ -144,9 +144,9 @@ class Desk:
                         "add its prices or drop the signal"
                     )
                 if fresh[signal.symbol]:
-                    heard[(signal.source, signal.symbol)] = signal
-        self._heard = heard
-        return list(heard.values())
+                    heard.append(signal)
+        self._heard = tuple(heard)
+        return heard
 
     def silent(self, prices: pd.DataFrame) -> list[str]:
         """Return the symbols that are not yet or no longer listed: no price in more than ``max_stale_bars`` rows.

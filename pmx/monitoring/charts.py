@@ -66,9 +66,7 @@ def safety(result: BacktestResult) -> go.Figure:
     """Draw the safe weight of every decision above its floor."""
     figure = _empty()
     safe = result.safe_weight
-    figure.add_scatter(
-        x=safe.index, y=_thin(safe), name="safe weight decided", line={"color": LINES[0], "width": 1.0}
-    )
+    figure.add_scatter(x=safe.index, y=_thin(safe), name="safe weight decided", line={"color": LINES[0], "width": 1.0})
     if result.safe_floor > 0:
         ends = [safe.index[0], safe.index[-1]]
         line = {"color": FLOOR, "width": 2.0, "dash": "dash"}
@@ -121,6 +119,7 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
         font={"family": "Helvetica, Arial, sans-serif", "size": 12, "color": "#343a40"},
         legend={"orientation": "h", "x": 0.0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
         hovermode="x unified",
+        showlegend=True,
         paper_bgcolor="white",
         plot_bgcolor="white",
     )

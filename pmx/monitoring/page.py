@@ -19,6 +19,7 @@ h3 { font-size: 15px; margin: 22px 0 4px; }
 p { margin: 6px 0 10px; max-width: 78ch; }
 .soft, figcaption { color: var(--soft); }
 figcaption { font-size: 13px; max-width: 90ch; }
+header p { max-width: none; }
 figure { margin: 10px 0 18px; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 12px; margin: 18px 0; }
 .card { border: 1px solid var(--rule); border-left: 4px solid var(--blue); padding: 10px 14px; }
@@ -27,8 +28,10 @@ figure { margin: 10px 0 18px; }
 .card.good { border-left-color: var(--good); }
 .card.bad { border-left-color: var(--bad); }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; width: 100%; margin: 8px 0 6px; font-variant-numeric: tabular-nums; }
-th { text-align: right; font-weight: 600; border-bottom: 1.5px solid var(--ink); padding: 4px 9px; vertical-align: bottom; }
+table { border-collapse: collapse; font-size: 13px; width: 100%; margin: 8px 0 6px;
+  font-variant-numeric: tabular-nums; }
+th { text-align: right; font-weight: 600; border-bottom: 1.5px solid var(--ink); padding: 4px 9px;
+  vertical-align: bottom; }
 td { text-align: right; border-bottom: 1px solid var(--rule); padding: 3px 9px; white-space: nowrap; }
 th.text, td.text { text-align: left; }
 tr.total td { font-weight: 600; background: #f6f8fa; }
@@ -39,26 +42,42 @@ details > summary { cursor: pointer; color: var(--blue); margin: 8px 0; }
 footer { margin-top: 44px; border-top: 1px solid var(--rule); padding-top: 10px; font-size: 13px; color: var(--soft); }
 @page { size: A4; margin: 14mm 12mm; }
 @media print {
-  body { padding: 0; max-width: none; font-size: 11pt; }
-  h2, h3 { break-after: avoid; }
-  figure, .card, tr, pre { break-inside: avoid; }
-  table { font-size: 8.5pt; }
+  body { padding: 0; max-width: none; font-size: 9.5pt; }
+  h1 { font-size: 17pt; }
+  h2 { font-size: 12.5pt; margin-top: 20px; }
+  h3 { font-size: 10.5pt; }
+  figcaption, .card span, footer { font-size: 8pt; }
+  h2, h3, h2 + p, h3 + p, summary { break-after: avoid; }
+  figure, .card, .wide, tr, pre { break-inside: avoid; }
+  details .wide { break-inside: auto; }
+  .cards { grid-template-columns: repeat(5, 1fr); gap: 6px; }
+  .card { padding: 5px 8px; }
+  .card b { font-size: 13pt; }
+  .card span { line-height: 1.3; display: block; }
+  table, pre { font-size: 8pt; }
   th, td { padding: 2px 5px; }
+  td.text { white-space: normal; overflow-wrap: break-word; }
   .wide { overflow: visible; }
+  footer { margin-top: 12px; }
   thead { display: table-header-group; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
 """
 
-#: Before printing, open what is folded and fit the figures to the paper.
+#: Before printing, open what is folded and draw the figures to the measure of the paper.
 SCRIPT = """
+function fit(width, share) {
+  document.querySelectorAll('.plotly-graph-div').forEach(function (plot) {
+    plot.onScreen = plot.onScreen || plot.layout.height;
+    plot.parentElement.style.height = share * plot.onScreen + 'px';
+    Plotly.relayout(plot, { width: width, height: share * plot.onScreen });
+  });
+}
 window.addEventListener('beforeprint', function () {
   document.querySelectorAll('details').forEach(function (part) { part.open = true; });
-  document.querySelectorAll('.plotly-graph-div').forEach(function (plot) { Plotly.Plots.resize(plot); });
+  fit(700, 0.75);
 });
-window.addEventListener('afterprint', function () {
-  document.querySelectorAll('.plotly-graph-div').forEach(function (plot) { Plotly.Plots.resize(plot); });
-});
+window.addEventListener('afterprint', function () { fit(null, 1); });
 """
 
 
@@ -90,7 +109,7 @@ def preformatted(text: str) -> str:
 def cards(entries: Iterable[tuple[str, str, str]]) -> str:
     """Return a row of key figures, each (figure, what it is, style class)."""
     boxes = (
-        f'<div class="{" ".join(filter(None, ["card", kind]))}"><b>{escape(figure)}</b><span>{escape(label)}</span></div>'
+        f'<div class="card {kind}"><b>{escape(figure)}</b><span>{escape(label)}</span></div>'
         for figure, label, kind in entries
     )
     return f'<div class="cards">{"".join(boxes)}</div>'

@@ -49,9 +49,7 @@ def write_report(
     return file
 
 
-def report_html(
-    runs: Mapping[str, BacktestResult], *, title: str = "Backtest", notes: Sequence[str] = ()
-) -> str:
+def report_html(runs: Mapping[str, BacktestResult], *, title: str = "Backtest", notes: Sequence[str] = ()) -> str:
     """Return a report as one HTML page that loads nothing from elsewhere.
 
     Parameters
@@ -170,8 +168,8 @@ def _last_decision(result: BacktestResult) -> Iterator[str]:
     if result.last.readings:
         yield heading("Its rules", 3)
         yield paragraph(
-            "The safe floor and cap are written over the risk positions: a safe weight of at least 70 % is risk of at "
-            "most 30 %.",
+            "The safe floor and cap are written over the risk positions: a safe weight of at least 70% is risk of at "
+            "most 30%.",
             "soft",
         )
         rules = tables.rules_table(result.last)
@@ -196,7 +194,7 @@ def _policy(policy: Policy) -> Iterator[str]:
     for section, content in policy.to_mapping().items():
         lines = [(key, _shown(value), policy.source(key)) for key, value in _leaves(content, section)]
         frame = pd.DataFrame(lines, columns=["key", "value", "source"])
-        yield folded(f"{section}.yml ({len(lines)} values)", table(frame, text=("key", "source")))
+        yield folded(f"{section}.yml ({len(lines)} values)", table(frame, text=("key", "value", "source")))
 
 
 def _leaves(content: Any, key: str) -> Iterator[tuple[str, Any]]:

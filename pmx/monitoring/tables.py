@@ -23,9 +23,9 @@ def percent(value: float) -> str:
     Examples
     --------
     >>> percent(0.70125), percent(-1e-12), percent(float("nan"))
-    ('70.12 %', '0.00 %', '–')
+    ('70.12%', '0.00%', '–')
     """
-    return NONE if not math.isfinite(value) else f"{round(100.0 * value, 2) + 0.0:.2f} %"
+    return NONE if not math.isfinite(value) else f"{round(100.0 * value, 2) + 0.0:.2f}%"
 
 
 def ratio(value: float) -> str:
@@ -46,7 +46,7 @@ METRICS: tuple[tuple[str, str, Format], ...] = (
     ("sortino_ratio", "Sortino ratio", ratio),
     ("max_drawdown", "Maximum drawdown", percent),
     ("calmar_ratio", "Calmar ratio", ratio),
-    ("cvar", "CVaR, worst 5 % of periods", percent),
+    ("cvar", "CVaR, worst 5% of periods", percent),
     ("worst_period", "Worst period", percent),
     ("turnover", "Turnover, × NAV a year", ratio),
     ("cost", "Trading cost a year", percent),
@@ -62,15 +62,13 @@ def metrics_table(runs: Mapping[str, BacktestResult]) -> pd.DataFrame:
 
 def positions_table(allocation: Allocation) -> pd.DataFrame:
     """Return what each position wished for and got, bucket by bucket, and what is left in cash."""
-    rows = []
-    totals = allocation.by_bucket
-    wished = allocation.target.groupby(level="bucket", sort=False).sum()
-    for bucket, members in allocation.positions.groupby(level="bucket", sort=False):
-        for position, weight in members.items():
-            rows.append((*_labels(position), allocation.target[position], weight))
-        if len(members) > 1:
-            rows.append((str(bucket), "all", wished[bucket], totals[bucket]))
-    lines = [(bucket, symbol, percent(t), percent(w), _change(w - t)) for bucket, symbol, t, w in rows]
+    frame = pd.DataFrame({"t": allocation.target, "w": allocation.positions})
+    lines: list[tuple[object, ...]] = []
+    for bucket, members in frame.groupby(level="bucket", sort=False):
+        rows = list(zip(members.index.get_level_values("symbol"), members["t"], members["w"], strict=True))
+        if len(rows) > 1:
+            rows.append(("all", members["t"].sum(), members["w"].sum()))
+        lines += [(bucket, symbol, percent(t), percent(w), _change(w - t)) for symbol, t, w in rows]
     if allocation.residual_symbol is not None:
         lines.append(("residual", allocation.residual_symbol, NONE, percent(allocation.residual), NONE))
     lines.append(("cash", "CASH", NONE, percent(allocation.cash), NONE))
@@ -140,13 +138,8 @@ def safe_weight_line(result: BacktestResult) -> str:
     return f"{lowest:.4f} {sign} {floor:.4f}, on {result.safe_weight.idxmin():%Y-%m-%d}"
 
 
-def _labels(position: object) -> tuple[str, str]:
-    assert isinstance(position, tuple)
-    return str(position[0]), str(position[1])
-
-
 def _change(move: float) -> str:
-    return NONE if abs(move) < 5e-5 else f"{100.0 * move:+.2f} %"
+    return NONE if abs(move) < 5e-5 else f"{100.0 * move:+.2f}%"
 
 
 def _state(binding: bool, violation: float) -> str:

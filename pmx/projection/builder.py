@@ -40,6 +40,31 @@ class Inputs:
     covariance: Array | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SingleCaps:
+    """Upper bounds on single positions that stay the same from day to day.
+
+    Attributes
+    ----------
+    at : array of int, shape (m,)
+        The positions.
+    upper : array, shape (m,), fraction of NAV
+        Their bounds.
+    records : tuple of RuleRecord, length m
+        The rules that set them.
+    """
+
+    at: Index
+    upper: Array
+    records: tuple[RuleRecord, ...]
+
+
+def bound_record(name: str, source: str, members: Index, upper: Array) -> RuleRecord:
+    """Return the record of a hard rule ``u ≤ upper`` on some positions."""
+    none = np.full(len(members), -np.inf)
+    return RuleRecord(name, source, True, "bound", members=members, member_upper=upper, member_lower=none)
+
+
 class ProgramBuilder:
     """Collects rules; merges rows that are the same; keeps the tightest bound of each position."""
 
@@ -101,11 +126,15 @@ class ProgramBuilder:
         tighter = upper < self.upper[members]
         self.upper[members[tighter]] = upper[tighter]
         self.upper_owner[members[tighter]] = rule
-        where = self.policy.source(key) if source is None else source
-        none = np.full(len(members), -np.inf)
-        self.rules.append(
-            RuleRecord(name, where, True, "bound", members=members, member_upper=upper, member_lower=none)
-        )
+        self.rules.append(bound_record(name, self.policy.source(key) if source is None else source, members, upper))
+
+    def single_caps(self, caps: SingleCaps) -> None:
+        """Add a block of upper bounds on single positions, whose records are ready made."""
+        rule = len(self.rules) + np.arange(len(caps.at), dtype=np.intp)
+        tighter = caps.upper < self.upper[caps.at]
+        self.upper[caps.at[tighter]] = caps.upper[tighter]
+        self.upper_owner[caps.at[tighter]] = rule[tighter]
+        self.rules.extend(caps.records)
 
     def liquidity(self, symbol: str, members: Index, lower: Array, upper: Array) -> None:
         """Add ``lower ≤ u ≤ upper``. Buying is hard; selling is as hard as the policy says.

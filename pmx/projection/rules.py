@@ -12,8 +12,8 @@ import numpy as np
 
 from pmx.errors import DataError
 from pmx.policy import Policy
-from pmx.projection.builder import Inputs, ProgramBuilder
-from pmx.projection.program import Array, Index, Program
+from pmx.projection.builder import Inputs, ProgramBuilder, SingleCaps, bound_record
+from pmx.projection.program import Array, Index, Program, RuleRecord
 
 #: The metric of a position is never stiffer than that of a wish of one basis point of NAV.
 SMALLEST_WISH = 1e-4
@@ -50,7 +50,7 @@ class RuleBook:
         }
         self._members_of_symbol = _group(self.symbols)
         self._members_of_market = self._markets()
-        self._symbol_caps = self._caps()
+        self._shared_caps, self._single_caps = self._caps()
 
     # -- what does not change ------------------------------------------------------------------------------
 
@@ -61,24 +61,39 @@ class RuleBook:
             for market in self.policy.barbell.markets
         }
 
-    def _caps(self) -> dict[str, tuple[float, str]]:
-        """Tightest cap of each symbol and the key that set it."""
+    def _caps(self) -> tuple[dict[str, tuple[float, str]], SingleCaps]:
+        """Return the caps of symbols held for several buckets, which are rows, and of all others, which are bounds."""
+        shared: dict[str, tuple[float, str]] = {}
+        at: list[int] = []
+        caps: list[float] = []
+        records: list[RuleRecord] = []
+        for symbol, members in self._members_of_symbol.items():
+            tightest = self._tightest_cap(symbol, members)
+            if tightest is None:
+                continue
+            if len(members) > 1:
+                shared[symbol] = tightest
+                continue
+            cap, key = tightest
+            at.append(int(members[0]))
+            caps.append(cap)
+            records.append(bound_record(f"symbol.{symbol}.cap", self.policy.source(key), members, np.array([cap])))
+        return shared, SingleCaps(np.array(at, dtype=np.intp), np.array(caps), tuple(records))
+
+    def _tightest_cap(self, symbol: str, members: Index) -> tuple[float, str] | None:
+        """Return the tightest cap of a symbol and the key that set it."""
         barbell = self.policy.barbell
         if not barbell.enable_barbell_allocation:
-            return {}
-        caps: dict[str, tuple[float, str]] = {}
-        for symbol, members in self._members_of_symbol.items():
-            found: list[tuple[float, str]] = []
-            if symbol in barbell.symbol_caps:
-                found.append((barbell.symbol_caps[symbol], f"barbell.symbol_caps.{symbol}"))
-            risk = self._risk_role[members]
-            if risk.any() and barbell.risk_bucket.max_per_position is not None:
-                found.append((barbell.risk_bucket.max_per_position, "barbell.risk_bucket.max_per_position"))
-            if not risk.all() and barbell.safe_bucket.max_per_position is not None:
-                found.append((barbell.safe_bucket.max_per_position, "barbell.safe_bucket.max_per_position"))
-            if found:
-                caps[symbol] = min(found)
-        return caps
+            return None
+        found: list[tuple[float, str]] = []
+        if symbol in barbell.symbol_caps:
+            found.append((barbell.symbol_caps[symbol], f"barbell.symbol_caps.{symbol}"))
+        risk = self._risk_role[members]
+        if risk.any() and barbell.risk_bucket.max_per_position is not None:
+            found.append((barbell.risk_bucket.max_per_position, "barbell.risk_bucket.max_per_position"))
+        if not risk.all() and barbell.safe_bucket.max_per_position is not None:
+            found.append((barbell.safe_bucket.max_per_position, "barbell.safe_bucket.max_per_position"))
+        return min(found) if found else None
 
     def risk_mask(self, sign: Array) -> np.ndarray:
         """Return which positions count as risk, shape (n,): those of a risk bucket, and every short."""
@@ -100,7 +115,7 @@ class RuleBook:
         self._bucket_rows(build)
         self._barbell_rows(build)
         self._custom_rows(build)
-        self._symbol_caps_into(build)
+        self._symbol_caps(build)
         self._trading(build)
         self._gates(build)
         self._volatility(build)
@@ -198,14 +213,11 @@ class RuleBook:
                 penalty=np.inf if rule.hard else rule.penalty * build.strongest_pull,
             )
 
-    def _symbol_caps_into(self, build: ProgramBuilder) -> None:
-        for symbol, (cap, key) in self._symbol_caps.items():
-            members = self._members_of_symbol[symbol]
-            name = f"symbol.{symbol}.cap"
-            if len(members) == 1:
-                build.bound(name, key, members, upper=np.array([cap]))
-            else:
-                build.row(name, key, _indicator(build.n, members), hi=cap)
+    def _symbol_caps(self, build: ProgramBuilder) -> None:
+        for symbol, (cap, key) in self._shared_caps.items():
+            row = _indicator(build.n, self._members_of_symbol[symbol])
+            build.row(f"symbol.{symbol}.cap", key, row, hi=cap)
+        build.single_caps(self._single_caps)
 
     def _trading(self, build: ProgramBuilder) -> None:
         trading = self.policy.execution

@@ -1,0 +1,78 @@
+"""The commands, gathered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import pmx
+from pmx.cli.backtest import backtest
+from pmx.cli.demo import demo
+from pmx.cli.exits import EXIT_CODES, reporting
+from pmx.cli.options import ForceOption
+from pmx.cli.solve import solve
+
+app = typer.Typer(
+    name="pmx",
+    help="Trading signals in, portfolio weights that provably obey a risk policy out.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pmx {pmx.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@reporting
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if it does not exist.")],
+    force: ForceOption = False,
+) -> None:
+    """Write the shipped policy, eight commented YAML files, into DIR for editing."""
+    from pmx.policy import write_default_policy
+
+    for file in write_default_policy(directory, overwrite=force):
+        typer.echo(str(file))
+
+
+def _examples(*lines: str) -> str:
+    return "\n\n".join(["Examples:", *lines, EXIT_CODES])
+
+
+app.command(epilog=_examples("pmx demo", "pmx demo --set barbell.safe_bucket.min_weight=0.85 --out strict.html"))(demo)
+app.command(epilog=_examples("pmx init my_policy"))(init)
+app.command(
+    epilog=_examples(
+        "pmx solve --weights wishes.csv",
+        "pmx solve --weights wishes.csv --previous held.csv --gate WTI=exit --explain",
+        "pmx solve --relative --weights router.csv --scale ts_core=0.5 --format json",
+    )
+)(solve)
+app.command(
+    epilog=_examples(
+        "pmx backtest --prices closes.csv --out run1",
+        "pmx backtest --prices closes.parquet --targets wishes.csv --cash-rate tbill.csv --cost-bps 5 --out run2",
+    )
+)(backtest)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

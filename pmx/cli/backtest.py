@@ -1,0 +1,132 @@
+"""``pmx backtest``: a policy over a price history from files."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pmx.cli.exits import UsageError, reporting
+from pmx.cli.options import ConfigOption, ForceOption, SetOption, policy_from
+from pmx.cli.output import as_json, console, print_table, refuse_existing, write_all
+
+if TYPE_CHECKING:
+    from pmx.backtest import BacktestResult
+    from pmx.policy import Policy
+
+FILES = ("nav.csv", "weights.csv", "trades.csv", "rules.csv", "metrics.json", "report.html")
+
+
+class Close(StrEnum):
+    """Which close a decision trades at."""
+
+    next_close = "next_close"
+    close = "close"
+
+
+@reporting
+def backtest(
+    prices: Annotated[
+        Path, typer.Option(metavar="FILE", help="Closes: CSV or Parquet, a date column, then one column a symbol.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help=f"Where the results go: {', '.join(FILES)}.")],
+    config: ConfigOption = None,
+    changes: SetOption = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Wishes in place of the signal engines: a date column, then one column a symbol, or bucket/symbol; "
+            "signed fractions of NAV.",
+        ),
+    ] = None,
+    cash_rate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What cash earns: a date column, then the simple rate of one calendar day."),
+    ] = None,
+    start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First close of the run.")] = None,
+    end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last close of the run.")] = None,
+    initial_nav: Annotated[float, typer.Option(metavar="MONEY", help="Opening cash, in the base currency.")] = 1e6,
+    cost_bps: Annotated[
+        float | None,
+        typer.Option(metavar="BPS", help="Cost of one side, every symbol, in basis points; the policy's if omitted."),
+    ] = None,
+    trade_at: Annotated[
+        Close | None, typer.Option(help="Which close a decision trades at; the policy's if omitted.")
+    ] = None,
+    force: ForceOption = False,
+) -> None:
+    """Run a policy over a price history and write what happened."""
+    files = [out / name for name in FILES]
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; name a directory")
+    refuse_existing(files, force)
+    policy = policy_from(config, changes)
+    from pmx.backtest import backtest as run
+    from pmx.data import read_cash_rate, read_prices, read_targets
+    from pmx.monitoring import report_html
+
+    result = run(
+        read_prices(prices),
+        policy,
+        targets=None if targets is None else read_targets(targets, tuple(policy.risk_buckets.buckets)),
+        cash_rate=None if cash_rate is None else read_cash_rate(cash_rate),
+        initial_nav=initial_nav,
+        costs=None if cost_bps is None else 1e-4 * cost_bps,
+        trade_at=None if trade_at is None else trade_at.value,
+        start=start,
+        end=end,
+        periods_per_year=policy.risk_scaler.volatility.periods_per_year,
+        progress=console(stderr=True).is_terminal,
+    )
+    report = report_html({"portfolio": result}, title=f"Backtest of {prices.name}")
+    contents = (*_tables(result), _metrics(result, policy), report)
+    write_all(dict(zip(files, contents, strict=True)), force)
+    _show(result, out)
+
+
+def _tables(result: BacktestResult) -> tuple[str, str, str, str]:
+    """Return the CSV files, in the order of `FILES`."""
+    import pandas as pd
+
+    days = pd.DataFrame({"nav": result.nav, "drawdown": result.drawdown, "interest": result.interest})
+    decisions = {"safe_weight": result.safe_weight, "status": result.status, "distance_bound": result.distance_bound}
+    days = days.join(pd.DataFrame(decisions))
+    return (
+        str(days.to_csv()),
+        str(result.weights.to_csv()),
+        str(result.trades.to_csv(index=False)),
+        str(result.rules.to_csv()),
+    )
+
+
+def _metrics(result: BacktestResult, policy: Policy) -> str:
+    decided = len(result.status) > 0
+    content = {
+        "start": f"{result.nav.index[0]:%Y-%m-%d}",
+        "end": f"{result.nav.index[-1]:%Y-%m-%d}",
+        "closes": len(result.nav),
+        "initial_nav": result.nav.iloc[0],
+        "final_nav": result.nav.iloc[-1],
+        "base_currency": policy.risk_buckets.portfolio.base_currency,
+        "metrics": result.metrics.to_dict(),
+        "decisions": {str(status): int(count) for status, count in result.status.value_counts().items()},
+        "lowest_safe_weight": result.safe_weight.min() if decided else None,
+        "safe_floor": result.safe_floor,
+        "largest_distance_bound": result.distance_bound.max() if decided else None,
+        "policy": policy.fingerprint,
+    }
+    return as_json(content) + "\n"
+
+
+def _show(result: BacktestResult, out: Path) -> None:
+    from pmx.monitoring import metrics_table, safe_weight_line
+
+    span = f"{result.nav.index[0]:%Y-%m-%d} to {result.nav.index[-1]:%Y-%m-%d}"
+    print_table(metrics_table({"portfolio": result}), f"{span}, {len(result.nav):,} closes")
+    if len(result.safe_weight):
+        console().print(f"Lowest safe weight of any decision: {safe_weight_line(result)}")
+    console().print(f"Written to {out}: {', '.join(FILES)}", style="bold")

@@ -1,0 +1,80 @@
+"""Exit codes, and errors as a person at a terminal should meet them."""
+
+from __future__ import annotations
+
+import functools
+import os
+import traceback
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from pmx.errors import (
+    DataError,
+    InfeasibleError,
+    PmxError,
+    PolicyError,
+    SignalError,
+    SolverError,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FAILURE, MISTAKE, INFEASIBLE, UNSOLVED = 1, 2, 3, 4
+
+#: Shown under every ``--help``.
+EXIT_CODES = (
+    "Exit codes: 0 done · 1 unexpected failure · 2 wrong usage or bad input (policy, data, signal) · 3 infeasible "
+    "policy · 4 no certified answer. Set PMX_TRACEBACK=1 to see where an error was raised."
+)
+
+
+class UsageError(PmxError):
+    """An option, or a file to write to, is wrong; the message names it and the remedy."""
+
+
+#: Error → what the message begins with, and the exit code. The first match counts.
+KINDS: tuple[tuple[type[BaseException], str, int], ...] = (
+    (UsageError, "usage error", MISTAKE),
+    (PolicyError, "policy error", MISTAKE),
+    (DataError, "data error", MISTAKE),
+    (SignalError, "signal error", MISTAKE),
+    (InfeasibleError, "infeasible policy", INFEASIBLE),
+    (SolverError, "no certified answer", UNSOLVED),
+    (Exception, "unexpected failure", FAILURE),
+)
+
+
+def reporting(command: Callable[P, R]) -> Callable[P, R]:
+    """Wrap a command so that an error becomes a message on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except (typer.Exit, typer.Abort, BrokenPipeError):  # a closed pipe is the reader's choice: typer ends quietly
+            raise
+        except Exception as error:  # noqa: BLE001  (the outer edge: everything ends here)
+            raise typer.Exit(report(error)) from None
+
+    return wrapped
+
+
+def report(error: Exception) -> int:
+    """Print an error to stderr and return its exit code."""
+    kind, code = next((kind, code) for cls, kind, code in KINDS if isinstance(error, cls))
+    if os.environ.get("PMX_TRACEBACK"):
+        traceback.print_exception(error)
+    text = str(error) if code != FAILURE else f"{type(error).__name__}: {error}"
+    typer.echo(f"{kind}: {text}", err=True)
+    for note in getattr(error, "__notes__", ()):
+        typer.echo(f"  {note}", err=True)
+    if isinstance(error, InfeasibleError) and error.rules:
+        from pmx.cli.output import print_clash
+
+        print_clash(error)
+    if code == FAILURE and not os.environ.get("PMX_TRACEBACK"):
+        typer.echo("This is a defect or a full disk; PMX_TRACEBACK=1 shows where it came from.", err=True)
+    return code

@@ -1,0 +1,173 @@
+"""``pmx solve``: weights from a file onto a policy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pmx.cli.exits import UsageError, reporting
+from pmx.cli.options import ConfigOption, ForceOption, SetOption, gates_from, policy_from, scales_from
+from pmx.cli.output import as_json, console, print_allocation, refuse_existing, write_all
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pmx.policy import Policy
+    from pmx.projection import Allocation
+
+#: Bucket of the rows that hold no position: cash, and what the residual symbol takes in its place.
+CASH_ROW, RESIDUAL_ROW = "cash", "residual"
+
+
+class Format(StrEnum):
+    """How the answer is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+@reporting
+def solve(
+    weights: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Wishes: CSV, Parquet or JSON with columns symbol,weight or bucket,symbol,weight. Signed fractions "
+            "of NAV; with --relative, shares of each bucket.",
+        ),
+    ],
+    config: ConfigOption = None,
+    changes: SetOption = None,
+    relative: Annotated[
+        bool, typer.Option("--relative", help="The weights are shares of their bucket, as the signal router gives.")
+    ] = False,
+    previous: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What is held now, fractions of NAV, same format.")
+    ] = None,
+    scale: Annotated[
+        list[str] | None, typer.Option(metavar="BUCKET=NUMBER", help="Risk scale of a bucket. Repeatable.")
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SYMBOL[=MODE]", help="Gate a symbol: reduce_only or exit. Repeatable."),
+    ] = None,
+    covariance: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Annualised covariance, symbol by symbol; for volatility_max."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Also write the answer to a .csv or .json file.")
+    ] = None,
+    force: ForceOption = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say in words what each rule cut.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="What goes to stdout.")] = Format.table,
+) -> None:
+    """Find the weights closest to the wishes that obey every rule of the policy."""
+    if out is not None:
+        refuse_existing([out], force)
+        if out.suffix.lower() not in (".csv", ".json"):
+            raise UsageError(f"--out {out}: the name must end in .csv or .json")
+    policy = policy_from(config, changes)
+    wish, held = _read(weights, policy), None if previous is None else _read(previous, policy)
+    scales = scales_from(scale)
+    gates = gates_from(gate, policy.execution.gate_mode, _symbols(wish, held))
+    allocation = _solve(policy, wish, held, relative, scales, gates, covariance)
+    words = allocation.explain() if explain else None
+    if out is not None:
+        content = _csv(allocation) if out.suffix.lower() == ".csv" else _json(allocation, policy, words)
+        write_all({out: content}, force)
+    if form is Format.json:
+        typer.echo(_json(allocation, policy, words), nl=False)
+        return
+    if form is Format.csv:
+        typer.echo(_csv(allocation), nl=False)
+    else:
+        print_allocation(allocation, "Weights")
+    if words is not None:
+        console(stderr=form is Format.csv).print(words, soft_wrap=True)
+
+
+def _read(file: Path, policy: Policy) -> pd.Series:
+    """Read weights; leave out the rows for cash and the residual, which are what is left and no position."""
+    from pmx.data import read_weights
+    from pmx.policy import CASH
+
+    series = read_weights(file)
+    if series.index.nlevels == 1:
+        return series
+    residual = (RESIDUAL_ROW, policy.risk_buckets.portfolio.residual_symbol)
+    return series.loc[[position not in ((CASH_ROW, CASH), residual) for position in series.index]]
+
+
+def _symbols(*all_weights: pd.Series | None) -> set[str]:
+    given = [weights for weights in all_weights if weights is not None]
+    return {str(symbol) for weights in given for symbol in weights.index.get_level_values(-1)}
+
+
+def _solve(
+    policy: Policy,
+    wish: pd.Series,
+    held: pd.Series | None,
+    relative: bool,
+    scales: dict[str, float] | None,
+    gates: dict[str, str],
+    covariance: Path | None,
+) -> Allocation:
+    from pmx.data import read_covariance
+    from pmx.projection import Projector, by_position, project_to_feasible
+
+    matrix = None if covariance is None else read_covariance(covariance)
+    if policy.bypassed:
+        return project_to_feasible(wish, policy)
+    wishes = by_position(wish, policy)[0]
+    held = None if held is None else by_position(held, policy)[0]
+    index = wishes.index if held is None else wishes.index.append(held.index).unique()
+    projector = Projector(policy, index.tolist())
+    ask = projector.solve if relative else projector.project
+    return ask(wishes, risk_scale=scales, previous=held, gated=gates, covariance=matrix)
+
+
+def _csv(allocation: Allocation) -> str:
+    """Return CSV whose weights sum to 1 and which `pmx solve` reads back, as wishes or as what is held."""
+    import pandas as pd
+
+    from pmx.policy import CASH
+
+    rows = [(*position, weight) for position, weight in zip(allocation.index, allocation.signed, strict=True)]
+    if allocation.residual_symbol is not None:
+        rows.append((RESIDUAL_ROW, allocation.residual_symbol, allocation.residual))
+    rows.append((CASH_ROW, CASH, allocation.cash))
+    return str(pd.DataFrame(rows, columns=["bucket", "symbol", "weight"]).to_csv(index=False))
+
+
+def _positions(allocation: Allocation) -> list[dict[str, Any]]:
+    """Return one record a position: what it wished for, what each rule took or gave, and what it gets."""
+    walks = allocation.attribution.to_dict("records")
+    records = []
+    for (bucket, symbol), walk in zip(allocation.index, walks, strict=True):
+        target, weight = walk.pop("target"), walk.pop("weight")
+        moves = {rule: move for rule, move in walk.items() if move}
+        records.append({"bucket": bucket, "symbol": symbol, "target": target, "weight": weight, "moves": moves})
+    return records
+
+
+def _json(allocation: Allocation, policy: Policy, words: str | None) -> str:
+    content: dict[str, Any] = {
+        "status": str(allocation.status),
+        "weights": allocation.weights.to_dict(),
+        "by_bucket": allocation.by_bucket.to_dict(),
+        "safe_weight": allocation.safe_weight,
+        "safe_floor": policy.safe_floor,
+        "positions": _positions(allocation),
+        "rules": [reading._asdict() for reading in allocation.readings],
+        "certificate": {"accepted": allocation.certificate.accepted, **asdict(allocation.certificate)},
+        "policy": policy.fingerprint,
+    }
+    if words is not None:
+        content["explanation"] = words.splitlines()
+    return as_json(content) + "\n"

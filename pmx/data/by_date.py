@@ -1,0 +1,127 @@
+"""Numbers by date that are not prices: wished weights, and what cash earns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pmx.data.table import dates, file_format, floats, numbers, read_csv_text, read_parquet
+from pmx.errors import DataError
+
+#: A rate of cash above this a calendar day is an annual one, or a percentage, by mistake.
+LARGEST_DAILY_RATE = 0.01
+
+
+def read_targets(path: str | Path, buckets: Collection[str] = ()) -> pd.DataFrame:
+    r"""Read wished weights by date.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.csv``, ``.csv.gz`` or ``.parquet``, wide: the first column holds dates as ``YYYY-MM-DD``, every other one
+        is a symbol, or all of them are written ``bucket/symbol``. Signed fractions of NAV; an empty cell is NaN.
+    buckets : collection of str
+        Names that count as a bucket before a slash; ``BTC/USD`` is a symbol where there is no bucket ``BTC``.
+
+    Returns
+    -------
+    DataFrame, date × symbol or date × (bucket, symbol)
+        Dates ascending.
+
+    Raises
+    ------
+    DataError
+        If a cell is no number, a date or a column occurs twice, or only some columns name their bucket.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "targets.csv"
+    >>> _ = file.write_text("date,core/SPY,core/BTC/USD\n2020-01-02,0.1,0.05\n")
+    >>> read_targets(file, buckets=["core"]).columns.tolist()
+    [('core', 'SPY'), ('core', 'BTC/USD')]
+    """
+    file = Path(path)
+    frame = _read(file)
+    parts = [str(column).partition("/") for column in frame.columns]
+    placed = [bool(slash) and bucket in buckets for bucket, slash, _ in parts]
+    if not any(placed):
+        return frame
+    if not all(placed):
+        lone = frame.columns[placed.index(False)]
+        raise DataError(f"{file}: column {lone} names no bucket, though others do; write it bucket/symbol as well")
+    labels = [(bucket, symbol) for bucket, _, symbol in parts]
+    return frame.set_axis(pd.MultiIndex.from_tuples(labels, names=["bucket", "symbol"]), axis=1)
+
+
+def read_cash_rate(path: str | Path) -> pd.Series:
+    r"""Read what cash earns.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.csv``, ``.csv.gz`` or ``.parquet`` with two columns: dates as ``YYYY-MM-DD``, and the simple rate of one
+        calendar day from that date on (0.0001 is a basis point a day, about 3.7 % a year).
+
+    Returns
+    -------
+    Series by date
+        Ascending, named ``cash_rate``.
+
+    Raises
+    ------
+    DataError
+        If there is more than one rate column, a rate is missing, not a number, or beyond 0.01 a day in size.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "rate.csv"
+    >>> _ = file.write_text("date,rate\n2020-01-01,0.0001\n")
+    >>> read_cash_rate(file).tolist()
+    [0.0001]
+    """
+    file = Path(path)
+    frame = _read(file)
+    if len(frame.columns) != 1:
+        raise DataError(f"{file}: has {len(frame.columns)} columns beside the date; give the rate alone")
+    rate = frame.iloc[:, 0].rename("cash_rate")
+    wrong = ~(rate.abs() <= LARGEST_DAILY_RATE)
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise DataError(
+            f"{file}: rate {rate.iloc[row]:g} on {rate.index[row]:%Y-%m-%d} is not within ±{LARGEST_DAILY_RATE:g}; "
+            "give the simple rate of one calendar day, such as 0.0001 for about 3.7 % a year"
+        )
+    return rate
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """Read a wide table of numbers by date."""
+    if file_format(file, {"csv": (".csv", ".csv.gz"), "parquet": (".parquet", ".pq")}) == "csv":
+        table = read_csv_text(file)
+        written = table.iloc[:, 0]
+        columns = [numbers(table.iloc[:, k], file, written, str(table.columns[k])) for k in range(1, table.shape[1])]
+        values = np.column_stack(columns) if columns else np.empty((len(table), 0))
+        frame = pd.DataFrame(values, index=dates(written, file), columns=table.columns[1:])
+    else:
+        frame = read_parquet(file)
+        if not isinstance(frame.index, pd.DatetimeIndex) and len(frame.columns):
+            frame = frame.set_index(dates(frame.iloc[:, 0], file)).iloc[:, 1:]
+    return _checked(floats(frame, file), file)
+
+
+def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
+    if frame.empty:
+        raise DataError(f"{file}: holds no values; give a date column, one more column, and a row")
+    index = pd.DatetimeIndex(frame.index)
+    if index.tz is not None:
+        raise DataError(f"{file}: the dates carry the time zone {index.tz}; drop it with tz_localize(None)")
+    if not index.is_unique:
+        raise DataError(f"{file}: {index[index.duplicated()][0]:%Y-%m-%d} occurs twice; keep one row for each date")
+    if not frame.columns.is_unique:
+        raise DataError(f"{file}: {frame.columns[frame.columns.duplicated()][0]} has two columns; keep one of them")
+    return frame.set_axis(index.rename("date"), axis=0).sort_index()
