@@ -160,10 +160,9 @@ class _Run:
         self.account = Account(slots, symbols, initial_nav, cost_rates(costs, policy, symbols))
         self.recorder = Recorder(policy, self.dates, slots)
         self.pending: Step | None = None
-        buckets = self.desk.index.get_level_values("bucket").to_numpy()
-        self._slots_of = {bucket: np.flatnonzero(buckets == bucket) for bucket in dict.fromkeys(buckets)}
-        for row in self.closes[: self.rows.start]:
-            self.account.mark(row)
+        bucket_of = self.desk.index.get_level_values("bucket").to_numpy()
+        slots_of = {bucket: np.flatnonzero(bucket_of == bucket) for bucket in policy.risk_buckets.buckets}
+        self.slots_of = {bucket: held for bucket, held in slots_of.items() if len(held)}
 
     def day(self, i: int) -> None:
         """Live through one close."""
@@ -194,7 +193,7 @@ class _Run:
     def _bucket_returns(self, before: np.ndarray, profit: np.ndarray) -> dict[str, float]:
         """Return on each bucket's own capital, the gross value it held over the bar."""
         returns: dict[str, float] = {}
-        for bucket, slots in self._slots_of.items():
+        for bucket, slots in self.slots_of.items():
             capital = float(before[slots].sum())
             if capital > 1e-9 * self.account.nav:
                 returns[bucket] = float(profit[slots].sum()) / capital

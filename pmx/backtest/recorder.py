@@ -110,7 +110,7 @@ class Recorder:
         nav = account.nav
         self._rows.append(i)
         self._nav.append(nav)
-        self._quantities.append(account.quantities.copy())
+        self._quantities.append(account.quantities)
         by_bucket = np.bincount(self._slot_bucket, weights=account.values, minlength=len(self._buckets))
         self._bucket_weights.append(np.append(by_bucket, account.cash) / nav)
         self._interest.append(interest)

@@ -77,10 +77,10 @@ def backtest(
         initial_nav=initial_nav,
         costs=None if cost_bps is None else 1e-4 * cost_bps,
         trade_at=None if trade_at is None else trade_at.value,
-        start=start,
-        end=end,
+        start=None if start is None else start.date(),
+        end=None if end is None else end.date(),
         periods_per_year=policy.risk_scaler.volatility.periods_per_year,
-        progress=console(stderr=True).is_terminal,
+        progress=console().is_terminal,
     )
     report = report_html({"portfolio": result}, title=f"Backtest of {prices.name}")
     contents = (*_tables(result), _metrics(result, policy), report)
@@ -129,4 +129,6 @@ def _show(result: BacktestResult, out: Path) -> None:
     print_table(metrics_table({"portfolio": result}), f"{span}, {len(result.nav):,} closes")
     if len(result.safe_weight):
         console().print(f"Lowest safe weight of any decision: {safe_weight_line(result)}")
+    if result.trades.empty:
+        console(stderr=True).print("Nothing was traded: the wishes are empty, or the history is too short for signals.")
     console().print(f"Written to {out}: {', '.join(FILES)}", style="bold")

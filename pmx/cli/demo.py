@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pmx.cli.exits import reporting
+from pmx.cli.exits import UsageError, reporting
 from pmx.cli.options import ConfigOption, SetOption, policy_from
-from pmx.cli.output import console, print_allocation, print_table, write_all
+from pmx.cli.output import console, print_allocation, print_table, refuse_existing, write_all
 
 if TYPE_CHECKING:
     from pmx.backtest import BacktestResult
 
-TITLE = "S&P 500, NASDAQ and WTI, 1999 to 2018"
 NOTES = (
     "Three portfolios over daily closes of two stock indices and crude oil, with one-month T-bills as cash: the "
     "signals of the time-series engine under the policy; the same signals with every limit off; and the three "
@@ -32,29 +32,35 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="Where the HTML report goes; replaced if it exists.")
     ] = Path("pmx_demo_report.html"),
+    end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last close, for a shorter run.")] = None,
 ) -> None:
     """Run twenty years of S&P 500, NASDAQ and WTI with the policy and without it, and write a report."""
     began = time.perf_counter()
+    refuse_existing([out], force=True)
     policy = policy_from(config, changes)
     from pmx.data import load_demo_cash_rate, load_demo_prices
     from pmx.monitoring import PORTFOLIOS, demo_runs, report_html
 
+    prices = load_demo_prices().loc[:end]
+    if len(prices) < 2:
+        raise UsageError(f"--end {end:%Y-%m-%d} leaves fewer than two closes; name a later date, up to 2018-12-31")
+    title = f"S&P 500, NASDAQ and WTI, {prices.index[0]:%Y} to {prices.index[-1]:%Y}"
     status = console(stderr=True)
     runs: dict[str, BacktestResult] = {}
-    status.print(f"{TITLE}: {', '.join(PORTFOLIOS)}", style="dim")
-    for name, result in demo_runs(policy, load_demo_prices(), load_demo_cash_rate(), progress=True):
+    status.print(f"{title}: {', '.join(PORTFOLIOS)}", style="dim")
+    for name, result in demo_runs(policy, prices, load_demo_cash_rate(), progress=console().is_terminal):
         runs[name] = result
         status.print(f"  {name}: {len(result.nav):,} closes, {time.perf_counter() - began:.0f} s", style="dim")
-    write_all({out: report_html(runs, title=TITLE, notes=NOTES)}, force=True)
-    _show(runs)
+    write_all({out: report_html(runs, title=title, notes=NOTES)}, force=True)
+    _show(runs, title)
     seconds = time.perf_counter() - began
     console().print(f"Report: {out}   ({seconds:.0f} s)", style="bold")
 
 
-def _show(runs: dict[str, BacktestResult]) -> None:
+def _show(runs: dict[str, BacktestResult], title: str) -> None:
     from pmx.monitoring import metrics_table, safe_weight_line
 
-    print_table(metrics_table(runs), TITLE)
+    print_table(metrics_table(runs), title)
     result = next(iter(runs.values()))
     if result.last is not None:
         print_allocation(result.last, f"Last decision, {result.status.index[-1]:%Y-%m-%d}")

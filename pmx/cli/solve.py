@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pmx.policy import Policy
     from pmx.projection import Allocation
 
-#: Bucket of the rows that hold no position: cash, and what the residual symbol takes in its place.
-CASH_ROW, RESIDUAL_ROW = "cash", "residual"
+#: Bucket of the row for cash.
+CASH_ROW = "cash"
 
 
 class Format(StrEnum):
@@ -96,11 +96,12 @@ def _read(file: Path, policy: Policy) -> pd.Series:
     """Read weights; leave out the rows for cash and the residual, which are what is left and no position."""
     from pmx.data import read_weights
     from pmx.policy import CASH
+    from pmx.portfolio import UNASSIGNED
 
     series = read_weights(file)
     if series.index.nlevels == 1:
         return series
-    residual = (RESIDUAL_ROW, policy.risk_buckets.portfolio.residual_symbol)
+    residual = (UNASSIGNED, policy.risk_buckets.portfolio.residual_symbol)
     return series.loc[[position not in ((CASH_ROW, CASH), residual) for position in series.index]]
 
 
@@ -137,10 +138,11 @@ def _csv(allocation: Allocation) -> str:
     import pandas as pd
 
     from pmx.policy import CASH
+    from pmx.portfolio import UNASSIGNED
 
     rows = [(*position, weight) for position, weight in zip(allocation.index, allocation.signed, strict=True)]
     if allocation.residual_symbol is not None:
-        rows.append((RESIDUAL_ROW, allocation.residual_symbol, allocation.residual))
+        rows.append((UNASSIGNED, allocation.residual_symbol, allocation.residual))
     rows.append((CASH_ROW, CASH, allocation.cash))
     return str(pd.DataFrame(rows, columns=["bucket", "symbol", "weight"]).to_csv(index=False))
 

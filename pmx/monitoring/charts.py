@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmx.backtest import BacktestResult
+from pmx.policy import CASH
+from pmx.portfolio import UNASSIGNED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +45,10 @@ def growth(runs: Mapping[str, BacktestResult]) -> go.Figure:
 def buckets(result: BacktestResult) -> go.Figure:
     """Draw what each bucket is worth as a share of NAV, stacked, the safe ones at the bottom."""
     weights = result.bucket_weights
-    safe = [name for name in weights if name == "CASH" or name in result.policy.safe_buckets]
-    safe = ["CASH", *(name for name in safe if name != "CASH")]
+    pale = set(result.policy.safe_buckets)
+    if result.policy.risk_buckets.portfolio.residual_symbol is not None:
+        pale.add(UNASSIGNED)  # what the residual symbol holds in place of cash
+    safe = [CASH, *(name for name in weights if name in pale)]
     risk = [name for name in weights if name not in safe]
     shown = [name for name in (*safe, *risk) if weights[name].abs().max() > SHOWN_ABOVE]
     colours = dict(zip(safe, _cycle(SAFE), strict=False)) | dict(zip(risk, _cycle(RISK), strict=False))
@@ -53,7 +57,7 @@ def buckets(result: BacktestResult) -> go.Figure:
         figure.add_scatter(
             x=weights.index,
             y=_thin(weights[name]),
-            name=name.lower() if name == "CASH" else name,
+            name="cash" if name == CASH else name,
             stackgroup="nav",
             line={"width": 0.4, "color": colours[name]},
             fillcolor=colours[name],

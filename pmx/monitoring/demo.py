@@ -43,7 +43,7 @@ def demo_runs(
     >>> prices = load_demo_prices().loc["1999":"1999-03"]
     >>> runs = dict(demo_runs(load_policy(), prices, load_demo_cash_rate()))
     >>> {name: round(float(run.nav.iloc[-1]) / 1e6, 2) for name, run in runs.items()}
-    {'policy portfolio': 1.01, 'same signals, no policy': 1.01, 'buy and hold': 1.16}
+    {'policy portfolio': 1.01, 'same signals, no policy': 1.01, 'buy and hold': 1.17}
     """
     symbols = [str(symbol) for symbol in prices.columns]
     engines = [SignalTape(engine) for engine in default_engines(policy, symbols)]

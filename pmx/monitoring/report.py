@@ -154,9 +154,25 @@ def _rules(result: BacktestResult) -> Iterator[str]:
         "soft one gave way. The mean price is how much the objective would fall for each unit of NAV by which the rule "
         "is relaxed, averaged over all its days; the rules that cost most stand out."
     )
+    yield from (paragraph(line) for line in _gave_way(result))
     ledger = tables.ledger_table(result)
     marks = ["bites" if cell != tables.NONE else "" for cell in ledger["mean price"]]
     yield table(ledger, text=("rule", "source"), marks=marks)
+
+
+def _gave_way(result: BacktestResult) -> Iterator[str]:
+    """Say which soft rules gave way, and why the barbell's cap is no alarm."""
+    given = result.rules[result.rules["days_given_way"] > 0]
+    if given.empty:
+        return
+    days = [f"{name} on {count:,} days" for name, count in given["days_given_way"].items()]
+    yield f"Gave way: {', '.join(days)}."
+    safe = result.policy.barbell.safe_bucket
+    if "barbell.safe.cap" in given.index and safe.max_weight is not None and safe.max_weight_penalty == 0.0:
+        yield (
+            f"barbell.safe.cap reports only (its penalty is 0): more than {tables.percent(safe.max_weight)} safe means "
+            "that little was at risk, which is always allowed."
+        )
 
 
 def _last_decision(result: BacktestResult) -> Iterator[str]:

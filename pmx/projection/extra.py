@@ -75,7 +75,8 @@ class ExtraConstraints:
     Raises
     ------
     SolverError
-        When a constraint is not convex, not DPP, or needs a cone other than linear and second-order.
+        When something is not a constraint, not convex or not DPP; at a solve, when a constraint needs a cone other than
+        linear and second-order, or a parameter has no value.
     """
 
     def __init__(self, write: ConstraintWriter, positions: Sequence[tuple[str, str]]) -> None:
@@ -83,6 +84,11 @@ class ExtraConstraints:
         self._parts: list[_Canonical] = []
         x = cp.Variable(n, name="x")
         for name, constraint in write(Weights(x, positions)).items():
+            if not isinstance(constraint, cp.Constraint):
+                raise SolverError(
+                    f"constraint {name!r} is {constraint!r}, not a cvxpy constraint; compare cvxpy expressions of the "
+                    "weights with <=, >= or =="
+                )
             problem = cp.Problem(cp.Minimize(cp.sum(x) * 0.0), [constraint])
             if not problem.is_dcp(dpp=True):
                 raise SolverError(
@@ -111,6 +117,12 @@ class ExtraConstraints:
         return replace(program, cones=tuple(cones), rules=tuple(rules))
 
     def _reduce(self, part: _Canonical, sign: Array) -> tuple[list[tuple[str, int]], Array, Array, Array]:
+        for parameter in part.problem.parameters():
+            if parameter.value is None:
+                raise SolverError(
+                    f"constraint {part.name!r} has the parameter {parameter.name()!r} without a value; give it one "
+                    "before solving"
+                )
         data, _, inverse = part.problem.get_problem_data(cp.CLARABEL)
         dims = data["dims"]
         if dims.exp or dims.psd or dims.p3d:

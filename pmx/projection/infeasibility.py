@@ -11,6 +11,7 @@ Chinneck (2008), Feasibility and Infeasibility in Optimization, chapter 6 (elast
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import cvxpy as cp
@@ -22,6 +23,8 @@ from pmx.projection.program import Array, Program
 
 #: Hard rules clash when they must be relaxed by more than this, fraction of NAV.
 CLASH = 1e-9
+#: The same where there are cones, which are solved less sharply.
+CONIC_CLASH = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def require_feasible(program: Program) -> None:
         proof = _elastic(_only(limits, clash))[1]
         _refuse(program, clash, relaxation, proof)
     if program.cones:
-        _require_cones(program)
+        _require_cones(program, limits)
 
 
 def _limits(program: Program) -> _Limits:
@@ -131,36 +134,74 @@ def _minimal(limits: _Limits, candidates: list[int]) -> list[int]:
     return kept
 
 
-def _require_cones(program: Program) -> None:
+def _require_cones(program: Program, limits: _Limits) -> None:
     """Test the cones on top of linear rules that do hold together."""
-    u = cp.Variable(program.n)
-    a = cp.Variable(max(program.n_auxiliary, 1))
-    give = cp.Variable(len(program.cones), nonneg=True)
-    limits = _limits(program)
-    trade = cp.Variable(program.n)
-    x = u if limits.B.shape[1] == program.n else cp.hstack([u, trade])
-    constraints: list[cp.Constraint] = [limits.B @ x <= limits.c] if len(limits.c) else []
-    for i, cone in enumerate(program.cones):
-        s = cone.h - cone.G @ u
-        if program.n_auxiliary:
-            s = s - cone.H @ a
-        if cone.kind == "zero":
-            constraints.append(cp.abs(s) <= give[i])
-        elif cone.kind == "nonnegative":
-            constraints.append(s >= -give[i])
-        else:
-            constraints.append(cp.SOC(s[0] + give[i], s[1:]))
-    problem = cp.Problem(cp.Minimize(cp.sum(give)), constraints)
-    problem.solve(solver=cp.CLARABEL)
-    if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or float(problem.value) <= 1e-7:
+    rules = sorted({*limits.rule.tolist(), *_owners(program)} - {-1})
+    relaxation, multipliers = _elastic_cones(program, limits, rules)
+    if sum(relaxation.values()) <= CONIC_CLASH:
         return
-    relaxation: dict[int, float] = {}
-    for rule_index, rule in enumerate(program.rules):
-        if rule.kind == "cone" and float(give.value[rule.index]) > 1e-8:
-            relaxation[rule_index] = relaxation.get(rule_index, 0.0) + float(give.value[rule.index])
-    prices = constraints[0].dual_value if len(limits.c) else np.zeros(0)
-    multipliers = {int(r): float(y) for r, y in zip(limits.rule, prices, strict=True) if r >= 0 and y > 1e-7}
-    _refuse(program, sorted({*multipliers, *relaxation}), relaxation, multipliers | dict.fromkeys(relaxation, 1.0))
+    clash = sorted(multipliers)
+    for rule in sorted(multipliers):
+        rest = [other for other in clash if other != rule]
+        if sum(_elastic_cones(program, limits, rest)[0].values()) > CONIC_CLASH:
+            clash = rest
+    _refuse(program, clash, relaxation, _elastic_cones(program, limits, clash)[1])
+
+
+def _owners(program: Program) -> list[int]:
+    """Return the rule of each cone; where a rule has several cones, all belong to the first record of its name."""
+    first: dict[str, int] = {}
+    owners = [-1] * len(program.cones)
+    for i, rule in enumerate(program.rules):
+        if rule.kind == "cone":
+            owners[rule.index] = first.setdefault(rule.name, i)
+    return owners
+
+
+def _elastic_cones(program: Program, limits: _Limits, rules: list[int]) -> tuple[dict[int, float], dict[int, float]]:
+    """Return the cheapest relaxation of some rules and their multipliers; the other rules are left out."""
+    column = {rule: i for i, rule in enumerate(rules)}
+    some = _only(limits, rules)
+    x = cp.Variable(limits.B.shape[1])
+    a = cp.Variable(max(program.n_auxiliary, 1))
+    give = cp.Variable(max(len(rules), 1), nonneg=True)
+    share = np.zeros((len(some.c), give.size))
+    for k, rule in enumerate(some.rule):
+        share[k, column.get(int(rule), 0)] = float(rule >= 0)
+    blocks: list[tuple[int, cp.Constraint]] = []
+    for cone, rule in zip(program.cones, _owners(program), strict=True):
+        if rule in column:
+            s = cone.h - cone.G @ x[: program.n]
+            s = s - cone.H @ a if program.n_auxiliary else s
+            blocks.append((rule, _relaxed(cone.kind, s, give[column[rule]])))
+    linear = some.B @ x <= some.c + share @ give
+    problem = cp.Problem(cp.Minimize(cp.sum(give)), [linear, *(block for _, block in blocks)])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+        try:
+            problem.solve(solver=cp.CLARABEL)
+        except cp.error.SolverError:
+            return {}, {}
+    if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+        return {}, {}
+    relaxation = {rule: float(give.value[i]) for rule, i in column.items() if give.value[i] > 0.1 * CONIC_CLASH}
+    multipliers = dict.fromkeys(rules, 0.0)
+    for rule, price in zip(some.rule.tolist(), linear.dual_value, strict=True):
+        if rule >= 0:
+            multipliers[rule] += float(price)
+    for rule, block in blocks:
+        apex = block.dual_value[0] if isinstance(block, cp.SOC) else block.dual_value
+        multipliers[rule] += float(np.sum(apex))
+    return relaxation, {rule: price for rule, price in multipliers.items() if price > 1e-6}
+
+
+def _relaxed(kind: str, s: cp.Expression, give: cp.Expression) -> cp.Constraint:
+    """Return ``s ∈ K``, softened by ``give``."""
+    if kind == "zero":
+        return cp.abs(s) <= give
+    if kind == "nonnegative":
+        return -s <= give
+    return cp.SOC(s[0] + give, s[1:])
 
 
 def _refuse(program: Program, clash: list[int], relaxation: dict[int, float], multipliers: dict[int, float]) -> None:

@@ -171,13 +171,17 @@ class Projector:
     def _array(self, series: pd.Series, name: str) -> Array:
         if not isinstance(series, pd.Series) or series.index.nlevels != 2:
             raise DataError(f"{name} must be a Series indexed by (bucket, symbol); got {type(series).__name__}")
+        try:
+            values = series.to_numpy(dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{name} must hold numbers, fractions: {error}") from error
         out = np.zeros(len(self.index))
         if series.index.equals(self.index):
-            out[:] = series.to_numpy(dtype=np.float64)
+            out[:] = values
         else:
             if series.index.has_duplicates:
                 raise DataError(f"{name} names position {series.index[series.index.duplicated()][0]} twice")
-            for position, value in zip(series.index, series.to_numpy(dtype=np.float64), strict=True):
+            for position, value in zip(series.index, values, strict=True):
                 j = self._position.get(position)
                 if j is None:
                     raise DataError(
@@ -205,6 +209,14 @@ class Projector:
     def _covariance(self, covariance: pd.DataFrame | None) -> Array | None:
         if covariance is None:
             return None
+        if not isinstance(covariance, pd.DataFrame):
+            kind = type(covariance).__name__
+            raise DataError(
+                f"the covariance must be a DataFrame, symbol × symbol; got {kind}; name its rows and columns"
+            )
+        for labels in (covariance.index, covariance.columns):
+            if labels.has_duplicates:
+                raise DataError(f"the covariance names {labels[labels.duplicated()][0]} twice; keep one of them")
         symbols = self.index.get_level_values("symbol")
         missing = [s for s in symbols if s not in covariance.index or s not in covariance.columns]
         if missing:
@@ -213,6 +225,11 @@ class Projector:
         if not np.isfinite(block).all():
             j = int(np.argwhere(~np.isfinite(block))[0][0])
             raise DataError(f"the covariance of {symbols[j]} is not finite; estimate it on more data")
+        if (np.diag(block) < 0).any():
+            j = int(np.argmin(np.diag(block)))
+            raise DataError(f"the variance of {symbols[j]} is {block[j, j]:.3g}, below zero; estimate it again")
+        if not np.allclose(block, block.T, rtol=1e-8, atol=1e-14):
+            raise DataError("the covariance is not symmetric; average it with its transpose")
         return block
 
     def _tradable(self, adv: Mapping[str, float] | pd.Series | None, nav: float | None) -> Array | None:

@@ -267,7 +267,7 @@ class RuleBook:
 
     def _distance(self, inputs: Inputs) -> Array:
         metric = self.policy.risk_buckets.portfolio.distance
-        if metric == "absolute":
+        if metric == "absolute" or not self.positions:
             return np.ones(len(self.positions))
         if metric == "relative":
             return np.asarray(1.0 / np.maximum(inputs.target, SMALLEST_WISH))
@@ -289,10 +289,8 @@ def square_root(covariance: Array) -> Array:
     Raises
     ------
     DataError
-        When the matrix is not symmetric or not positive semidefinite.
+        When the matrix is not positive semidefinite.
     """
-    if not np.allclose(covariance, covariance.T, rtol=1e-8, atol=1e-14):
-        raise DataError("the covariance is not symmetric; average it with its transpose")
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     largest = float(values[-1]) if len(values) else 0.0
     if len(values) and values[0] < -1e-8 * max(largest, 1e-300):

@@ -39,7 +39,7 @@ WIDE = pmx.load_policy().override(
 )
 
 
-# -- an independent loop -----------------------------------------------------------------------------------------
+# -- an independent loop ---------------------------------------------------------------------------------
 
 
 def by_hand(
@@ -133,9 +133,7 @@ def test_equal_weights_match_a_loop_in_plain_python(trade_at: str, every: int, l
         {stamp.date(): row for stamp, row in zip(targets.index, targets.to_dict("records"), strict=True)},
         cash=250_000.0,
         cost=COST,
-        daily_rate={
-            d: 0.0001 if d < date(2019, 12, 30) else 0.0003 if d < date(2020, 1, 20) else 0.0002 for d in days
-        },
+        daily_rate={d: 0.0001 if d < date(2019, 12, 30) else 0.0003 if d < date(2020, 1, 20) else 0.0002 for d in days},
         at_close=trade_at == "close",
         patience=policy.execution.max_stale_bars,
     )
@@ -149,7 +147,7 @@ def test_equal_weights_match_a_loop_in_plain_python(trade_at: str, every: int, l
     assert abs(navs[-1] / 250_000.0 - 1) > 0.01
 
 
-# -- reconciliation --------------------------------------------------------------------------------------------------
+# -- reconciliation --------------------------------------------------------------------------------------
 
 
 def reconcile(result: pmx.BacktestResult, prices: pd.DataFrame, start: float) -> None:
@@ -166,7 +164,9 @@ def reconcile(result: pmx.BacktestResult, prices: pd.DataFrame, start: float) ->
     np.testing.assert_allclose(np.diff(nav), gain, rtol=1e-9, atol=1e-9 * max(nav.max(), gross.max()))
     assert nav[0] == pytest.approx(start - costs[0], rel=1e-12)
     # Buckets and cash make up NAV; the trades make up the positions.
-    np.testing.assert_allclose(result.bucket_weights.sum(axis=1), 1.0, rtol=0, atol=1e-9 * (1 + gross.max() / nav.min()))
+    np.testing.assert_allclose(
+        result.bucket_weights.sum(axis=1), 1.0, rtol=0, atol=1e-9 * (1 + gross.max() / nav.min())
+    )
     bought = result.trades.groupby("symbol")["quantity"].sum()
     left = result.positions.iloc[-1].groupby(level="symbol").sum()
     scale = result.trades["quantity"].abs().max() if len(result.trades) else 0.0
@@ -235,7 +235,7 @@ RESIDUAL = WIDE.override(
 )
 
 
-# -- the residual symbol -----------------------------------------------------------------------------------------------
+# -- the residual symbol ---------------------------------------------------------------------------------
 
 
 def test_what_is_left_goes_into_the_residual_symbol_and_the_minimum_stays_in_cash() -> None:
@@ -257,7 +257,7 @@ def test_what_is_left_goes_into_the_residual_symbol_and_the_minimum_stays_in_cas
     assert (result.bucket_weights["CASH"].iloc[1:] > 0.0).all()
 
 
-# -- conventions ---------------------------------------------------------------------------------------------------------
+# -- conventions -----------------------------------------------------------------------------------------
 
 
 def test_interest_counts_calendar_days_whatever_the_time_of_a_close() -> None:
@@ -305,14 +305,16 @@ def test_dates_without_targets_trade_nothing() -> None:
     assert result.weights["STEADY"].tolist() == pytest.approx([0.08, 0.02], abs=1e-9)
 
 
-def test_a_missing_target_stands_in_a_gap_and_is_nothing_before_the_first_and_after_the_last_price() -> None:
-    prices = market()
+@pytest.mark.parametrize("layer", ["off", "on"])
+def test_a_missing_target_stands_in_a_gap_and_is_nothing_before_the_first_and_after_the_last_price(layer: str) -> None:
+    prices, policy = market(), WIDE if layer == "on" else OFF
     targets = prices.notna() * pd.Series([0.06, 0.05, 0.04, 0.03, 0.02], index=prices.columns)
     targets = targets.mask(prices.isna())
     targets["CASH"] = 0.8
-    weights = pmx.backtest(prices, WIDE, targets=targets).weights
-    gone = prices.index[33]
-    expected = pd.DataFrame(0.0, prices.index, prices.columns) + [0.06, 0.05, 0.04, 0.03, 0.02]
+    weights = pmx.backtest(prices, policy, targets=targets).weights
+    delisted = prices.index.get_loc(prices["GONE"].last_valid_index()) + 1 + policy.execution.max_stale_bars
+    expected = pd.DataFrame([[0.06, 0.05, 0.04, 0.03, 0.02]] * len(prices), prices.index, prices.columns)
     expected.loc[prices.index[:20], "LATE"] = 0.0
-    expected.loc[prices.index[prices.index.get_loc(gone) + 2 :], "GONE"] = 0.0  # patience: two closes
+    expected.loc[prices.index[delisted:], "GONE"] = 0.0
+    assert delisted < len(prices) - 10
     np.testing.assert_allclose(weights[prices.columns], expected, rtol=0, atol=1e-9)

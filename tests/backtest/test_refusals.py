@@ -136,6 +136,23 @@ def test_a_bankrupt_account_stops_the_run_and_names_the_day(trade_at: str, rows:
     pmx.backtest(squeeze, OFF, targets=short, trade_at=trade_at, end="2020-01-03")
 
 
+def test_a_bankrupt_account_decides_nothing() -> None:
+    asked: list[pd.Timestamp] = []
+
+    class Bear:
+        source = "time_series_core"
+
+        def signals(self, prices: pd.DataFrame) -> list[pmx.Signal]:
+            asked.append(prices.index[-1])
+            return [pmx.Signal("SP500", -1, 1.0, -1.0, 1.0, self.source)]
+
+    squeeze = PRICES.assign(SP500=[100.0, 100.0, 100.0, 350.0, 120.0, 100.0])
+    short = OFF.override({"risk_buckets.buckets.ts_core.allow_short": True})
+    with pytest.raises(DataError, match=r"NAV is -\d+\.\d\d on 2020-01-06"):
+        pmx.backtest(squeeze, short, engines=[Bear()])
+    assert asked == DATES[:3].tolist()
+
+
 def test_costs_can_bankrupt_too() -> None:
     with pytest.raises(DataError, match="2020-01-02: the account is bankrupt"):
         pmx.backtest(PRICES, OFF, targets=TARGETS * 100, costs=0.9)

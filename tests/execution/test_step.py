@@ -51,7 +51,7 @@ def walk(symbols: list[str], rows: int, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(100 * np.exp(steps.cumsum(axis=0)), pd.bdate_range("2020-01-01", periods=rows), symbols)
 
 
-# -- signals ---------------------------------------------------------------------------------------------------
+# -- signals ---------------------------------------------------------------------------------------------
 
 
 def test_a_symbol_without_a_price_keeps_its_last_signals_until_it_counts_as_delisted() -> None:
@@ -110,7 +110,7 @@ def test_the_policy_switches_its_engine_on_and_prices_it() -> None:
     assert engine.diagnostics["round_trip_cost"].to_dict() == pytest.approx({"SP500": 7e-4, "WTI": 7e-4})
 
 
-# -- the universe ------------------------------------------------------------------------------------------------
+# -- the universe ----------------------------------------------------------------------------------------
 
 
 def test_the_universe_is_what_can_be_asked_for() -> None:
@@ -132,7 +132,7 @@ def test_nothing_to_hold_is_refused() -> None:
         Desk(POLICY, ["SP500"])
 
 
-# -- the portfolio -------------------------------------------------------------------------------------------------
+# -- the portfolio ---------------------------------------------------------------------------------------
 
 
 def desk_of(*positions: tuple[str, str], **changes: object) -> Desk:
@@ -179,7 +179,7 @@ def test_holdings_without_a_price_or_nav_are_refused() -> None:
         Holdings.of(pmx.PortfolioSnapshot(100.0, {"SP500": -1.0}), {"SP500": 200.0}, desk)
 
 
-# -- what the desk remembers ---------------------------------------------------------------------------------------
+# -- what the desk remembers -----------------------------------------------------------------------------
 
 
 RISKY = {"risk_buckets__portfolio__distance": "risk", "risk_buckets__portfolio__volatility_max": 0.02}
@@ -242,9 +242,7 @@ def test_a_symbol_that_is_not_listed_is_not_asked_for() -> None:
     prices.iloc[10:, 1] = math.nan
     wish = pd.Series({("ts_core", "SP500"): 0.1, ("ts_core", "WTI"): 0.05})
     desk = desk_of(*wish.index, execution__max_stale_bars=3)
-    weights = np.array(
-        [step(desk, nothing(desk), prices.iloc[:rows], targets=wish).weights for rows in range(1, 21)]
-    )
+    weights = np.array([step(desk, nothing(desk), prices.iloc[:rows], targets=wish).weights for rows in range(1, 21)])
     expected = np.tile(wish.to_numpy(), (20, 1))
     expected[:5, 0] = expected[13:, 1] = 0.0
     np.testing.assert_allclose(weights, expected, atol=1e-9)
@@ -261,7 +259,7 @@ def test_going_back_in_time_or_changing_columns_is_refused() -> None:
             desk.observe(other)
 
 
-# -- decisions -------------------------------------------------------------------------------------------------------
+# -- decisions -------------------------------------------------------------------------------------------
 
 
 def test_gates_reach_the_answer() -> None:

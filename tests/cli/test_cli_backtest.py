@@ -1,0 +1,104 @@
+import json
+
+import pandas as pd
+import pytest
+
+import pmx
+from pmx.cli.backtest import FILES
+
+
+@pytest.fixture
+def ran(pmx_command, targets, tmp_path):
+    rate = pd.Series(0.0001, index=pd.DatetimeIndex(["2019-12-31"], name="date"), name="rate")
+    rate.to_csv(tmp_path / "rate.csv")
+    return pmx_command(
+        "backtest", "--prices", "closes.csv", "--targets", "targets.csv", "--cash-rate", "rate.csv", "--cost-bps", 5,
+        "--initial-nav", 5000, "--trade-at", "close", "--start", "2020-01-03", "--end", "2020-01-31", "--out", "run",
+    )  # fmt: skip
+
+
+def test_the_files_are_what_the_library_says(ran, closes, targets, tmp_path):
+    assert ran.exit_code == 0
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == sorted(FILES)
+    columns = pd.MultiIndex.from_tuples([("ts_core", "SP500"), ("ts_core", "WTI")])
+    expected = pmx.backtest(
+        closes,
+        pmx.load_policy(),
+        targets=targets.set_axis(columns, axis=1),
+        cash_rate=pd.Series([0.0001], index=pd.DatetimeIndex(["2019-12-31"])),
+        costs=0.0005,
+        initial_nav=5000,
+        trade_at="close",
+        start="2020-01-03",
+        end="2020-01-31",
+    )
+    nav = pd.read_csv(tmp_path / "run" / "nav.csv", index_col="date", parse_dates=True)
+    assert nav["nav"].to_numpy() == pytest.approx(expected.nav.to_numpy(), rel=1e-12)
+    assert nav["interest"].iloc[1:].gt(0).all()
+    assert (nav["safe_weight"] >= 0.7).all()
+    weights = pd.read_csv(tmp_path / "run" / "weights.csv", index_col="date", parse_dates=True)
+    assert weights.to_numpy() == pytest.approx(expected.weights.to_numpy(), abs=1e-12)
+    assert weights.sum(axis=1).to_numpy() == pytest.approx(1.0, abs=1e-12)
+    trades = pd.read_csv(tmp_path / "run" / "trades.csv")
+    assert trades["cost"].sum() == pytest.approx(expected.trades["cost"].sum())
+    assert trades["cost"].sum() == pytest.approx(0.0005 * trades["value"].abs().sum())
+    rules = pd.read_csv(tmp_path / "run" / "rules.csv", index_col="rule")
+    assert list(rules.index) == list(expected.rules.index)
+
+
+def test_the_metrics_are_complete(ran, tmp_path):
+    content = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert (content["start"], content["end"], content["closes"]) == ("2020-01-03", "2020-01-31", 21)
+    assert content["initial_nav"] == pytest.approx(5000, rel=1e-3)
+    assert content["metrics"]["periods_per_year"] == 252.0
+    assert sum(content["decisions"].values()) == 21
+    assert content["lowest_safe_weight"] >= content["safe_floor"] == 0.7
+    assert content["largest_distance_bound"] <= 1e-6
+
+
+def test_the_metrics_are_printed(ran):
+    assert "Maximum drawdown" in ran.stdout
+    assert "≥ 0.7000, on 2020-01-" in ran.stdout
+    assert "Written to run" in ran.stdout
+
+
+def test_the_report_is_a_page(ran, tmp_path):
+    html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert html.startswith("<!DOCTYPE html>")
+    assert "Backtest of closes.csv" in html
+
+
+def test_a_run_is_not_overwritten_by_accident(ran, pmx_command, tmp_path):
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    ask = ("backtest", "--prices", "closes.csv", "--targets", "targets.csv", "--out", "run")
+    refused = pmx_command(*ask)
+    assert refused.exit_code == 2
+    assert "exists already" in refused.stderr
+    assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
+    assert pmx_command(*ask, "--force").exit_code == 0
+    assert (tmp_path / "run" / "nav.csv").read_bytes() != before["nav.csv"]
+
+
+def test_a_failed_run_writes_nothing(pmx_command, targets, tmp_path):
+    result = pmx_command(
+        "backtest", "--prices", "closes.csv", "--targets", "targets.csv", "--out", "run",
+        "--set", "risk_buckets.custom_rules={own: {symbols: {WTI: 1.0}, min: 0.2}}",
+    )  # fmt: skip
+    assert result.exit_code == 3
+    assert "while deciding at the close of 2020-01-01" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_history_too_short_for_signals_is_said(pmx_command, closes):
+    result = pmx_command("backtest", "--prices", "closes.csv", "--out", "run")
+    assert result.exit_code == 0
+    assert "Nothing was traded" in result.stderr
+
+
+def test_periods_per_year_are_the_policys(pmx_command, targets, tmp_path):
+    result = pmx_command(
+        "backtest", "--prices", "closes.csv", "--targets", "targets.csv", "--out", "run",
+        "--set", "risk_scaler.volatility.periods_per_year=52",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["metrics"]["periods_per_year"] == 52.0

@@ -1,0 +1,63 @@
+"""The scripts in examples/ and docs/figures/ run, and show what they say they show."""
+
+import runpy
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+import pmx
+from pmx.data import load_demo_cash_rate, load_demo_prices
+from pmx.monitoring import demo_runs
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.fixture
+def output(capsys):
+    def run(name):
+        runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_every_example_has_its_test():
+    tested = {"solve_weights.py", "backtest_targets.py", "custom_constraint.py"}
+    assert {file.name for file in EXAMPLES} == tested
+
+
+def test_solve_weights(output):
+    text = output("solve_weights.py")
+    assert "SP500     10.00%" in text
+    assert "symbol.SP500.cap" in text
+    assert "Proof: " in text
+
+
+def test_backtest_targets(output):
+    lines = output("backtest_targets.py").splitlines()
+    floors = [line.split() for line in lines if "lowest safe weight" in line]
+    assert len(floors) == 2
+    for words in floors:
+        assert float(words[-3].rstrip(",")) >= float(words[-1]) - 1e-9
+
+
+def test_custom_constraint(output):
+    text = output("custom_constraint.py")
+    assert "custom.oil_below_stocks" in text
+    weights = {words[-6]: float(words[-1]) for words in map(str.split, text.splitlines()) if len(words) in (5, 6)}
+    assert len(weights) in (0, 3)
+    assert "of NAV from the exact optimum" in text
+
+
+def test_the_picture_of_the_readme_is_drawn_from_the_demo():
+    script = runpy.run_path(str(ROOT / "docs" / "figures" / "demo.py"))
+    runs = dict(demo_runs(pmx.load_policy(), load_demo_prices().iloc[:300], load_demo_cash_rate()))
+    picture = ElementTree.fromstring(script["draw"](runs))
+    lines = [part for part in picture if part.tag.endswith("polyline")]
+    assert len(lines) == 4  # three portfolios and the safe weight
+    assert {len(line.get("points").split()) for line in lines} == {60}
+    words = [part.text for part in picture if part.tag.endswith("text")]
+    assert set(runs) <= set(words)
+    assert "floor 70%" in words
