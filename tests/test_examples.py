@@ -1,5 +1,6 @@
 """The scripts in examples/ and docs/figures/ run, and show what they say they show."""
 
+import math
 import runpy
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -44,11 +45,11 @@ def test_backtest_targets(output):
 
 
 def test_custom_constraint(output):
-    text = output("custom_constraint.py")
-    assert "custom.oil_below_stocks" in text
-    weights = {words[-6]: float(words[-1]) for words in map(str.split, text.splitlines()) if len(words) in (5, 6)}
-    assert len(weights) in (0, 3)
-    assert "of NAV from the exact optimum" in text
+    rows = [line.split()[-5:] for line in output("custom_constraint.py").splitlines()]
+    weights = {row[0]: float(row[-1]) for row in rows if row and row[0] in ("SP500", "NASDAQ", "WTI")}
+    assert weights["WTI"] == pytest.approx(0.5 * (weights["SP500"] + weights["NASDAQ"]), abs=1e-4)
+    risk = math.hypot(0.19 * weights["SP500"], 0.25 * weights["NASDAQ"], 0.38 * weights["WTI"])
+    assert risk == pytest.approx(0.02, abs=1e-4)
 
 
 def test_the_picture_of_the_readme_is_drawn_from_the_demo():

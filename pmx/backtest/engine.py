@@ -150,7 +150,7 @@ class _Run:
         self.adv = traded_values(adv, self.prices, self.rows)
         if wishes is None and engines is None:
             engines = default_engines(policy, symbols)
-        asked = [] if wishes is None else list(zip(*(wishes.columns.get_level_values(k) for k in (0, 1)), strict=True))
+        asked: Any = [] if wishes is None else wishes.columns.tolist()
         self.desk = Desk(policy, symbols, engines or (), asked)
         self.wishes = None if wishes is None else wishes.reindex(self.dates)[self.desk.index].to_numpy()
         self.residual = None if policy.bypassed else policy.risk_buckets.portfolio.residual_symbol
@@ -201,16 +201,14 @@ class _Run:
 
     def _decide(self, i: int, bucket_returns: Mapping[str, float]) -> Step | None:
         known = self.prices.iloc[: i + 1]
-        wish = None
-        if self.wishes is not None:
-            if np.isnan(self.wishes[i]).any():  # a date without a row; rows have no gaps
-                self.desk.observe(known, bucket_returns)
-                return None
-            wish = pd.Series(self.wishes[i], index=self.desk.index)
+        wish = None if self.wishes is None else pd.Series(self.wishes[i], index=self.desk.index)
         nav = self.account.nav
         holdings = Holdings(nav, self.account.values[: len(self.desk.index)] / nav, bucket_returns)
         adv = None if self.adv is None else self.adv.iloc[i - self.rows.start]
         try:
+            if wish is not None and wish.isna().any():  # a date without a row of targets; rows have no gaps
+                self.desk.observe(known, bucket_returns)
+                return None
             return step(self.desk, holdings, known, targets=wish, adv=adv)
         except Exception as error:
             error.add_note(f"while deciding at the close of {day(self.dates[i])}")

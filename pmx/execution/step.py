@@ -168,7 +168,7 @@ def step(
     }
     routing = None
     if targets is None:
-        routing = desk.router.route(desk.signals(prices), previous)
+        routing = desk.router.route(desk.signals(prices), previous, scale)
         allocation = desk.projector.solve(routing.relative_weights, **inputs)
     else:
         allocation = desk.projector.project(targets, **inputs)

@@ -183,18 +183,18 @@ def _last_decision(result: BacktestResult) -> Iterator[str]:
     yield table(tables.positions_table(result.last), text=("bucket", "symbol"), marks=_totals(result.last))
     if result.last.readings:
         yield heading("Its rules", 3)
-        yield paragraph(
-            "The safe floor and cap are written over the risk positions: a safe weight of at least 70% is risk of at "
-            "most 30%.",
-            "soft",
-        )
+        if result.safe_floor > 0:
+            floor, most = tables.percent(result.safe_floor), tables.percent(1.0 - result.safe_floor)
+            hint = f"Floor and cap of the safe weight are written over the risk positions: {floor} safe is {most} risk."
+            yield paragraph(hint, "soft")
         rules = tables.rules_table(result.last)
         marks = ["bites" if cell != tables.NONE else "" for cell in rules["shadow price"]]
         yield table(rules, text=("rule", "kind", "binding", "source"), marks=marks)
     yield heading("In words", 3)
     yield preformatted(result.last.explain())
     yield heading("Certificate", 3)
-    yield paragraph(tables.certificate_line(result.last.certificate))
+    line = tables.certificate_line(result.last.certificate)
+    yield paragraph(f"{line[:1].upper()}{line[1:]}.")
 
 
 def _totals(allocation: Allocation) -> list[str]:

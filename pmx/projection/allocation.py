@@ -13,7 +13,7 @@ import pandas as pd
 from pmx.errors import DataError
 from pmx.policy import CASH
 from pmx.portfolio import LinearRules
-from pmx.projection.certificate import HARD_TOLERANCE, Certificate
+from pmx.projection.certificate import HARD_TOLERANCE, Certificate, cone_violation
 from pmx.projection.explain import RuleReading, attribution_table, read_rules, rules_table
 from pmx.projection.program import Array, Index, Point, Program
 
@@ -54,6 +54,8 @@ class Allocation:
         The arrays that were solved and their solution; None when the layer was bypassed.
     residual_symbol : str or None
         Symbol that takes what is left above the minimum of cash.
+    residual_room : float, fraction of NAV
+        What it may take beside its own positions without breaking its own cap.
     cash_min : float, fraction of NAV
         What stays in cash when there is a residual symbol.
     """
@@ -66,6 +68,7 @@ class Allocation:
     program: Program | None = None
     point: Point | None = None
     residual_symbol: str | None = None
+    residual_room: float = math.inf
     cash_min: float = 0.0
     given_cash: float | None = None
 
@@ -84,7 +87,8 @@ class Allocation:
         """What the residual symbol takes beside its own positions, fraction of NAV; 0 when there is none."""
         if self.residual_symbol is None or self.given_cash is not None:
             return 0.0
-        return max(1.0 - math.fsum(self.signed.tolist()) - self.cash_min, 0.0)
+        left = 1.0 - math.fsum(self.signed.tolist()) - self.cash_min
+        return max(min(left, self.residual_room), 0.0)
 
     @property
     def cash(self) -> float:
@@ -143,6 +147,8 @@ class Allocation:
         rules = [column for column in table.columns if column not in ("target", "weight")]
         for i, (bucket, symbol) in enumerate(self.index.tolist()):
             row = table.iloc[i]
+            if abs(float(row["weight"]) - float(row["target"])) < 5e-7:
+                continue
             moves = [(name, float(row[name])) for name in rules if abs(float(row[name])) >= 5e-7]
             if moves:
                 reasons = ", ".join(f"{name} {move:+.2%}" for name, move in moves)
@@ -210,9 +216,9 @@ class Allocation:
         if p.has_turnover_rule and np.isinf(p.turnover_penalty):
             note("turnover.max", p.turnover(u) - p.turnover_max)
         for rule in p.rules:
-            if rule.kind == "cone" and p.cones[rule.index].kind == "second_order":
-                s = p.cones[rule.index].slack(u, np.zeros(p.n_auxiliary))
-                note(rule.name, float(np.linalg.norm(s[1:]) - s[0]))
+            for cone in (p.cones[i] for i in rule.cones):
+                if cone.H.shape[1] == 0 or not cone.H.any():
+                    note(rule.name, cone_violation(cone, u, np.zeros(p.n_auxiliary)))
         return pd.Series(broken, name="violation", dtype="float64").rename_axis("rule")
 
 

@@ -101,6 +101,7 @@ class ProgramBuilder:
         lo: float = -np.inf,
         hi: float = np.inf,
         penalty: float = np.inf,
+        complement: bool = False,
     ) -> None:
         """Add ``lo ≤ coefficients · u ≤ hi``; a row already there keeps the tighter limits."""
         coefficients = coefficients + 0.0  # −0.0 and 0.0 are the same row
@@ -118,7 +119,8 @@ class ProgramBuilder:
         if hi < self.hi[k]:
             self.hi[k], self.hi_owner[k] = hi, rule
         source = self.policy.source(key)
-        self.rules.append(RuleRecord(name, source, np.isinf(penalty), "row", index=k, lo=lo, hi=hi))
+        hard = bool(np.isinf(penalty))
+        self.rules.append(RuleRecord(name, source, hard, "row", index=k, lo=lo, hi=hi, complement=complement))
 
     def bound(self, name: str, key: str, members: Index, *, upper: Array, source: str | None = None) -> None:
         """Add ``u ≤ upper`` on some positions."""
@@ -177,7 +179,7 @@ class ProgramBuilder:
         """Add ``h − G u ∈ K``."""
         if kind != "second_order":
             raise AssertionError(kind)
-        self.rules.append(RuleRecord(name, self.policy.source(key), True, "cone", index=len(self.cones), hi=hi))
+        self.rules.append(RuleRecord(name, self.policy.source(key), True, "cone", cones=(len(self.cones),), hi=hi))
         self.cones.append(Cone("second_order", np.ascontiguousarray(G), h, np.zeros((len(h), 0))))
 
     def finish(self) -> Program:

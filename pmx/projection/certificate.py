@@ -129,15 +129,18 @@ def primal_residual(program: Program, point: Point) -> float:
         over = program.turnover(u) - program.turnover_max
         if np.isinf(program.turnover_penalty) or over <= ROUNDING:
             worst.append(over)
-    for cone in program.cones:
-        s = cone.slack(u, point.auxiliary)
-        if cone.kind == "zero":
-            worst.append(float(np.abs(s).max(initial=0.0)))
-        elif cone.kind == "nonnegative":
-            worst.append(float((-s).max(initial=0.0)))
-        else:
-            worst.append(float(np.linalg.norm(s[1:]) - s[0]))
+    worst += [cone_violation(cone, u, point.auxiliary) for cone in program.cones]
     return max(worst)
+
+
+def cone_violation(cone: Cone, u: Array, auxiliary: Array) -> float:
+    """Return how far a point is outside a cone, fraction of NAV; negative inside."""
+    s = cone.slack(u, auxiliary)
+    if cone.kind == "zero":
+        return float(np.abs(s).max(initial=0.0))
+    if cone.kind == "nonnegative":
+        return float((-s).max(initial=-np.inf))
+    return float(np.linalg.norm(s[1:]) - s[0])
 
 
 def _position_gaps(program: Program, point: Point) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 from pmx.errors import SolverError
 from pmx.projection.certificate import Certificate, certify
 from pmx.projection.infeasibility import require_feasible
+from pmx.projection.least_prices import with_least_prices
 from pmx.projection.polish import polish_dual
 from pmx.projection.polish_conic import polish_conic
 from pmx.projection.program import Point, Program, best_response, linear_term
@@ -129,5 +130,6 @@ def _candidates(program: Program, guess: Point) -> Iterator[tuple[Point, str]]:
     else:
         tries.append((polish_dual(program, guess), "polished"))
     for point, how in (*tries, (guess, "not polished")):
-        yield replace(point, u=best_response(program, linear_term(program, point), point.turnover)), how
+        responding = replace(point, u=best_response(program, linear_term(program, point), point.turnover))
+        yield with_least_prices(program, responding), how
         yield point, how

@@ -128,6 +128,8 @@ def _read(program: Program, point: Point, force: Forces, i: int, rule: RuleRecor
         above, below = int(program.hi_owner[rule.index]), int(program.lo_owner[rule.index])
         price = abs(y) if i == (above if y > 0 else below) else 0.0
         owner = above if np.isfinite(hi) else below
+        if rule.complement:
+            value, lo, hi = 1.0 - value, 1.0 - hi, 1.0 - lo
         implied_by = "" if owner in (i, -1) else program.rules[owner].name
     elif rule.kind == "turnover":
         value, lo, hi, price = program.turnover(point.u), -np.inf, rule.hi, point.turnover
@@ -170,14 +172,22 @@ def _bound_line(
 
 
 def _cone_line(program: Program, point: Point, rule: RuleRecord) -> tuple[float, float, float, float]:
-    cone, z = program.cones[rule.index], point.cones[rule.index]
-    s = cone.slack(point.u, point.auxiliary)
-    if cone.kind == "second_order":
-        norm = float(np.linalg.norm(s[1:]))
-        limit = rule.hi if np.isfinite(rule.hi) else float(s[0])
-        return norm, -np.inf, limit, float(z[0])
-    worst = float(np.abs(s).max(initial=0.0)) if cone.kind == "zero" else float((-s).max(initial=-np.inf))
-    return worst, -np.inf, 0.0, float(np.abs(z).sum())
+    """Return value, lower, upper and price: of the volatility cap as such, of a user's constraint as room left to 0."""
+    price, room = 0.0, np.inf
+    for i in rule.cones:
+        cone, z = program.cones[i], point.cones[i]
+        s = cone.slack(point.u, point.auxiliary)
+        if cone.kind == "second_order":
+            norm = float(np.linalg.norm(s[1:]))
+            if np.isfinite(rule.hi):
+                return norm, -np.inf, rule.hi, float(z[0])
+            price += float(z[0])
+            room = min(room, float(s[0]) - norm)
+        else:
+            price += float(np.abs(z).sum())
+            worst = -float(np.abs(s).max(initial=0.0)) if cone.kind == "zero" else float(s.min(initial=np.inf))
+            room = min(room, worst)
+    return -room, -np.inf, 0.0, price
 
 
 def attribution_table(program: Program, point: Point, index: pd.MultiIndex) -> pd.DataFrame:
@@ -214,7 +224,8 @@ def _moves(program: Program, point: Point) -> dict[str, Array]:
         add(int(program.hi_owner[k] if y > 0 else program.lo_owner[k]), scale * program.A[k] * y)
     for i, rule in enumerate(program.rules):
         if rule.kind == "cone":
-            add(i, scale * (program.cones[rule.index].G.T @ point.cones[rule.index]))
+            for cone in rule.cones:
+                add(i, scale * (program.cones[cone].G.T @ point.cones[cone]))
     force = forces(program, point)
     for i, rule in enumerate(program.rules):
         if rule.kind == "turnover":

@@ -109,11 +109,13 @@ class ExtraConstraints:
             wide[:, start : start + H.shape[1]] = H
             start += H.shape[1]
             row = 0
+            first = len(cones)
             for kind, m in kinds:
                 rows = slice(row, row + m)
-                rules.append(RuleRecord(f"custom.{part.name}", "python", True, "cone", index=len(cones)))
                 cones.append(Cone(kind, G[rows], h[rows], wide[rows]))  # type: ignore[arg-type]
                 row += m
+            carried_by = tuple(range(first, len(cones)))
+            rules.append(RuleRecord(f"custom.{part.name}", "python", True, "cone", cones=carried_by))
         return replace(program, cones=tuple(cones), rules=tuple(rules))
 
     def _reduce(self, part: _Canonical, sign: Array) -> tuple[list[tuple[str, int]], Array, Array, Array]:

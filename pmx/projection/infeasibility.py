@@ -149,12 +149,11 @@ def _require_cones(program: Program, limits: _Limits) -> None:
 
 
 def _owners(program: Program) -> list[int]:
-    """Return the rule of each cone; where a rule has several cones, all belong to the first record of its name."""
-    first: dict[str, int] = {}
+    """Return the rule of each cone."""
     owners = [-1] * len(program.cones)
     for i, rule in enumerate(program.rules):
-        if rule.kind == "cone":
-            owners[rule.index] = first.setdefault(rule.name, i)
+        for cone in rule.cones:
+            owners[cone] = i
     return owners
 
 

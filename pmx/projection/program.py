@@ -65,7 +65,11 @@ class RuleRecord:
     kind : {"row", "bound", "turnover", "cone"}
         What carries it.
     index : int
-        Row number or cone number (for ``row`` and ``cone``); −1 otherwise.
+        Row number (for ``row``); −1 otherwise.
+    complement : bool
+        The rule speaks of ``1 − row`` (the safe weight, where the row is the weight at risk).
+    cones : tuple of int
+        The cones that carry it (for ``cone``).
     lo, hi : float
         The rule's own limits (for ``row``, ``turnover`` and the volatility cap); ±inf where it has none.
     members : array of int, shape (m,)
@@ -84,6 +88,8 @@ class RuleRecord:
     members: Index = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     member_upper: Array = field(default_factory=lambda: np.empty(0))
     member_lower: Array = field(default_factory=lambda: np.empty(0))
+    cones: tuple[int, ...] = ()
+    complement: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Projector:
     Raises
     ------
     DataError
-        When a position is named twice or its bucket does not exist.
+        When a position is not a pair, is named twice, or its bucket does not exist.
     SolverError
         When a constraint is not convex, not DPP, or needs a cone that cannot be certified.
 
@@ -70,7 +70,10 @@ class Projector:
         constraints: ConstraintWriter | None = None,
     ) -> None:
         self.policy = policy
-        self.index = pd.MultiIndex.from_tuples(list(positions), names=LEVELS)
+        try:
+            self.index = pd.MultiIndex.from_tuples(list(positions), names=LEVELS)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"the universe must be pairs (bucket, symbol); got {list(positions)[:3]}") from error
         if self.index.has_duplicates:
             raise DataError(f"position {self.index[self.index.duplicated()][0]} is named twice in the universe")
         self._position = {position: j for j, position in enumerate(self.index)}
@@ -301,6 +304,7 @@ class Projector:
             program=program,
             point=point,
             residual_symbol=limits.residual_symbol,
+            residual_room=self._book.room_for(limits.residual_symbol, program.sign * point.u),
             cash_min=limits.cash_min or 0.0,
         )
 

@@ -95,6 +95,18 @@ class RuleBook:
             found.append((barbell.safe_bucket.max_per_position, "barbell.safe_bucket.max_per_position"))
         return min(found) if found else None
 
+    def room_for(self, symbol: str | None, signed: Array) -> float:
+        """Return what a symbol may take beside given weights before it reaches its own cap, fraction of NAV."""
+        if symbol is None:
+            return 0.0
+        members = self._members_of_symbol.get(symbol, np.empty(0, dtype=np.intp))
+        barbell = self.policy.barbell
+        caps = [barbell.symbol_caps.get(symbol), barbell.safe_bucket.max_per_position]
+        limit = min((cap for cap in caps if cap is not None), default=np.inf)
+        if not barbell.enable_barbell_allocation:
+            return float(np.inf)
+        return float(limit - np.abs(signed[members]).sum())
+
     def risk_mask(self, sign: Array) -> np.ndarray:
         """Return which positions count as risk, shape (n,): those of a risk bucket, and every short."""
         return self._risk_role | (sign < 0)
@@ -175,6 +187,7 @@ class RuleBook:
                 risk,
                 lo=1.0 - barbell.safe_bucket.max_weight,
                 penalty=barbell.safe_bucket.max_weight_penalty,
+                complement=True,
             )
         if barbell.risk_bucket.max_weight is not None:
             build.row("barbell.risk.cap", "barbell.risk_bucket.max_weight", risk, hi=barbell.risk_bucket.max_weight)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -88,7 +88,12 @@ class SignalRouter:
         self._keys: tuple[list[str], list[str]] = ([], [])
         self._index = _positions(*self._keys)
 
-    def route(self, signals: Iterable[Signal], previous: pd.Series[float] | None = None) -> Routing:
+    def route(
+        self,
+        signals: Iterable[Signal],
+        previous: pd.Series[float] | None = None,
+        risk_scale: Mapping[str, float] | pd.Series[float] | None = None,
+    ) -> Routing:
         """Decide which signals live and what they ask of their buckets.
 
         Parameters
@@ -97,6 +102,8 @@ class SignalRouter:
             In any order; the answer does not depend on it.
         previous : Series, MultiIndex (bucket, symbol), signed fraction of NAV, optional
             What is held now; nothing if omitted.
+        risk_scale : mapping or Series by bucket, optional
+            Scales that the weights will be allocated with, so that a HOLD keeps what is held; 1 where not named.
 
         Returns
         -------
@@ -116,12 +123,13 @@ class SignalRouter:
         _silence_fallbacks(heard)
         winners = _contest(heard)
 
+        budgets = self._budgets(risk_scale)
         routing, buckets, symbols, values = self._config, [], [], []
         records = [_dropped(h) for h in heard if h.dropped]
         for name, bucket in self._buckets.items():
             full = routing.full_conviction.get(name, routing.default_full_conviction)
             live = winners.get(name, {})
-            for symbol, share in share_bucket(bucket, full, live, held.get(name, {})).items():
+            for symbol, share in share_bucket(bucket, full, live, held.get(name, {}), budgets[name]).items():
                 buckets.append(name)
                 symbols.append(symbol)
                 values.append(share.relative_weight)
@@ -140,6 +148,16 @@ class SignalRouter:
         """
         rank = self._rank(source, symbol)
         return rank.bucket if rank.admitted else None
+
+    def _budgets(self, risk_scale: Mapping[str, float] | pd.Series[float] | None) -> dict[str, float]:
+        """Return what each whole bucket may take; all of NAV while the policy layer is switched off."""
+        if self._policy.bypassed:
+            return dict.fromkeys(self._buckets, 1.0)
+        scales = {} if risk_scale is None else {str(name): float(scale) for name, scale in risk_scale.items()}
+        return {
+            name: min(max(b.base_nav_frac * scales.get(name, 1.0), b.min_nav_frac), b.max_nav_frac)
+            for name, b in self._buckets.items()
+        }
 
     def _held(self, previous: pd.Series[float] | None) -> dict[str, dict[str, float]]:
         """Return what is held, by bucket and symbol, without zeros."""

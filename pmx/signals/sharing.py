@@ -32,7 +32,11 @@ class Share(NamedTuple):
 
 
 def share_bucket(
-    bucket: Bucket, full_conviction: float, signals: Mapping[str, Signal], held: Mapping[str, float]
+    bucket: Bucket,
+    full_conviction: float,
+    signals: Mapping[str, Signal],
+    held: Mapping[str, float],
+    budget: float,
 ) -> dict[str, Share]:
     r"""Share one bucket out.
 
@@ -41,7 +45,7 @@ def share_bucket(
     only where their convictions reach ``full_conviction`` :math:`C`:
 
     .. math:: r_j = \pm \frac{c_j}{\max(\sum_i c_i,\ C)} \Bigl(1 - \sum_{h} |r_h|\Bigr), \qquad
-              r_h = \frac{w_h}{\mathrm{clip}(\text{base}, \min, \max)}
+              r_h = \frac{w_h}{\text{budget}}
 
     Parameters
     ----------
@@ -53,6 +57,8 @@ def share_bucket(
         Symbol to the live signal that decides it.
     held : mapping of str to float
         Symbol to :math:`w`, the signed NAV fraction held for this bucket; never 0.
+    budget : float, fraction of NAV
+        What the whole bucket may take now, ``clip(base · scale, min, max)``.
 
     Returns
     -------
@@ -66,7 +72,7 @@ def share_bucket(
     >>> bucket = Bucket(role="risk", base_nav_frac=0.2)
     >>> buy = Signal("SPY", 1, strength=1.0, edge_score=1.0, confidence=0.5, source="ts")
     >>> hold = Signal("QQQ", 0, strength=1.0, edge_score=0.0, confidence=0.5, source="ts")
-    >>> shares = share_bucket(bucket, 1.0, {"SPY": buy, "QQQ": hold}, {"QQQ": 0.1, "OLD": 0.05})
+    >>> shares = share_bucket(bucket, 1.0, {"SPY": buy, "QQQ": hold}, {"QQQ": 0.1, "OLD": 0.05}, 0.2)
     >>> {symbol: share.relative_weight for symbol, share in shares.items()}
     {'OLD': 0.0, 'QQQ': 0.5, 'SPY': 0.25}
     """
@@ -76,7 +82,7 @@ def share_bucket(
     for symbol, signal in signals.items():
         reserved.pop(symbol, None)
         if signal.direction == 0:
-            reserved[symbol] = _hold(bucket, signal.source, held.get(symbol, 0.0))
+            reserved[symbol] = _hold(bucket, budget, signal.source, held.get(symbol, 0.0))
         elif signal.direction > 0 or bucket.allow_short:
             active.append(signal)
         else:
@@ -98,9 +104,8 @@ def share_bucket(
     return dict(sorted(shares.items()))
 
 
-def _hold(bucket: Bucket, source: str, weight: float) -> Share:
+def _hold(bucket: Bucket, budget: float, source: str, weight: float) -> Share:
     """Return the share that reproduces a held NAV fraction."""
-    budget = min(max(bucket.base_nav_frac, bucket.min_nav_frac), bucket.max_nav_frac)
     if weight == 0.0:
         return Share(source, 0.0, "hold: nothing is held")
     if weight < 0.0 and not bucket.allow_short:

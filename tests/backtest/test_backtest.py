@@ -65,6 +65,14 @@ def test_with_the_layer_off_weights_come_back_bit_for_bit() -> None:
     np.testing.assert_allclose(executed, targets, rtol=0, atol=1e-12)
 
 
+def test_with_the_layer_off_what_is_left_is_cash() -> None:
+    prices = pd.DataFrame({"SP500": 1.0}, dates(3))
+    policy = OFF.override({"risk_buckets.portfolio.residual_symbol": "BIL"})
+    result = pmx.backtest(prices, policy, targets=prices * 0.25)
+    assert result.weights.iloc[-1].to_dict() == {"SP500": 0.25, "CASH": 0.75}
+    assert result.positions.columns.tolist() == [("ts_core", "SP500")]
+
+
 def test_with_the_layer_off_signals_become_weights_as_they_are_routed() -> None:
     prices = pd.DataFrame({"SP500": 1.0, "WTI": 2.0}, dates(3))
     weights = pmx.backtest(prices, OFF, engines=[Always(SP500=(1, 0.3), WTI=(1, 0.1))]).weights

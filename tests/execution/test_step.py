@@ -143,7 +143,10 @@ def desk_of(*positions: tuple[str, str], **changes: object) -> Desk:
 def test_holdings_are_what_compute_nav_says() -> None:
     desk = desk_of(("ts_core", "SP500"), ("ml_secondary", "SP500"), ("ts_core", "WTI"))
     snapshot = pmx.PortfolioSnapshot(
-        {"USD": 100.0, "EUR": 100.0}, {("ml_secondary", "SP500"): 2.0, "WTI": -1.0}, "USD", {"EURUSD": 1.5}
+        {"USD": 100.0, "EUR": 100.0},
+        {("ml_secondary", "SP500"): 2.0, "WTI": -2.0, ("ts_core", "WTI"): 1.0},
+        "USD",
+        {"EURUSD": 1.5},
     )
     prices = pd.Series({"SP500": 200.0, "WTI": 50.0})
     holdings = Holdings.of(snapshot, prices, desk, {"ts_core": 0.01})

@@ -65,7 +65,7 @@ def test_rules_say_which_way_they_limit(allocation):
     assert table.loc["symbol.SP500.cap", "bound"] == "≤ 10.00%"
     assert table.loc["symbol.SP500.cap", "binding"] == "yes"
     assert table.loc["symbol.SP500.cap", "source"].startswith("barbell.yml:")
-    assert table.loc["barbell.safe.cap", ["kind", "bound", "binding"]].tolist() == ["soft", "≥ 5.00%", NONE]
+    assert table.loc["barbell.safe.cap", ["kind", "bound", "binding"]].tolist() == ["soft", "≤ 95.00%", NONE]
     assert table.loc["leverage.gross", "shadow price"] == NONE
 
 

@@ -1,6 +1,7 @@
 """The chain of solvers: what is missing or misses is named and passed over; only a certified answer comes out."""
 
 import logging
+from dataclasses import replace
 
 import cvxpy as cp
 import numpy as np
@@ -108,6 +109,16 @@ def test_an_answer_is_judged_by_its_own_point_not_by_the_solvers_word():
         assert again.duality_gap == allocation.certificate.duality_gap
         assert again.primal_residual == allocation.certificate.primal_residual
         assert again.accepted
+
+
+@pytest.mark.parametrize(("below", "accepted"), [(0.5e-9, True), (2e-9, False)])
+def test_an_answer_beyond_a_hard_limit_is_not_accepted(below, accepted):
+    known = planted(2, n=12, rows=4)
+    (j, *_) = np.flatnonzero(known.point.u == known.program.lower)
+    u = known.point.u - below * (np.arange(12) == j)
+    certificate = certify(known.program, replace(known.point, u=u), "beyond")
+    assert certificate.primal_residual == pytest.approx(below, rel=1e-6)
+    assert certificate.accepted is accepted
 
 
 def test_one_chain_solves_programs_of_different_shapes():

@@ -154,6 +154,15 @@ def test_the_clash_is_named_exactly(case):
     assert set(error.multipliers) == clash
 
 
+def test_of_two_clashes_one_is_named_and_both_are_relaxed():
+    rules = policy(custom=least("A", 0.4) | least("B", 0.3), symbol_caps={"A": 0.25, "B": 0.1})
+    with pytest.raises(InfeasibleError) as refusal:
+        project(rules)
+    clash = set(refusal.value.rules)
+    assert clash in ({"custom.least_A", "symbol.A.cap"}, {"custom.least_B", "symbol.B.cap"})
+    assert sum(refusal.value.relaxation.values()) == pytest.approx(0.15 + 0.2, abs=1e-9)
+
+
 def without(rules: Policy, arguments: dict, name: str) -> tuple[Policy, dict]:
     """The same problem with one rule taken away."""
     kind, *middle = name.split(".")

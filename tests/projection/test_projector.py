@@ -229,6 +229,12 @@ def test_a_position_named_twice_in_the_universe():
         pmx.Projector(policy(), [A, B, A])
 
 
+@pytest.mark.parametrize("universe", [["SP500"], [("core", "A", "x")], [0.5], pd.Index(["SP500"])])
+def test_a_universe_of_something_else(universe):
+    with pytest.raises(DataError, match=r"pairs \(bucket, symbol\)"):
+        pmx.Projector(policy(), universe)
+
+
 def test_a_bucket_that_does_not_exist():
     with pytest.raises(DataError, match=r"'nowhere'.*safe, core, tilt.*add the bucket or move"):
         pmx.Projector(policy(), [("nowhere", "A")])

@@ -13,7 +13,7 @@ from zoo.policies import MARKETS, Case, exact_violation, random_case
 
 import pmx
 from pmx import InfeasibleError
-from pmx.projection import EngineChain, Point, Program
+from pmx.projection import EngineChain, Program
 
 EXAMPLES = settings(max_examples=50, deadline=None, derandomize=True)
 seeds = st.integers(0, 10**6)
@@ -406,11 +406,3 @@ def test_a_hard_turnover_agrees_too():
         else:
             solved += 1
     assert solved >= 5
-
-
-def test_points_are_plain_arrays():
-    """The answer's prices are kept beside it, one for each row of its program."""
-    case = random_case(1)
-    allocation = pmx.solve(case.policy, case.relative, **case.arguments)
-    assert isinstance(allocation.point, Point)
-    assert len(allocation.point.rows) == len(allocation.program.A)

@@ -109,7 +109,7 @@ ALONE = {
         "barbell.safe.cap",
         {"safe_bucket": {"max_weight": 0.3, "max_weight_penalty": 10.0}},
         {A: 0.55, B: -0.15, T: 0.4},
-        0.7,
+        0.3,
         0.05,
         hard=False,
     ),
@@ -378,7 +378,7 @@ def test_all_cash_and_a_safe_cap():
     assert not line["hard"]
     assert line["shadow_price"] == 0.0
     assert line["violation"] == pytest.approx(0.1, abs=1e-12)
-    assert line["bound"] == pytest.approx(0.1, abs=1e-12)
+    assert (line["bound"], line["value"]) == pytest.approx((0.9, 1.0), abs=1e-12)
 
 
 def test_a_penalty_on_the_safe_cap_lifts_risk_by_at_most_that_fraction():
@@ -456,6 +456,28 @@ def test_lower_and_upper_limits_of_one_row_come_from_different_rules():
     assert allocation.rules.loc["bucket.core.max", "shadow_price"] == 0.0
     assert allocation.rules.loc["bucket.core.max", "implied_by"] == ""
     assert allocation.rules.loc["custom.least", "implied_by"] == ""
+
+
+@pytest.mark.parametrize("first", [0.6, 0.7])
+def test_of_two_minima_on_one_row_the_higher_counts(first):
+    custom = {
+        name: {"buckets": {"core": 1.0}, "exposure": "gross", "min": least}
+        for name, least in (("one", first), ("two", 1.3 - first))
+    }
+    allocation = project(bare(custom=custom), {A: 0.5, B: -0.05})
+    higher, lower = ("custom.one", "custom.two") if first == 0.7 else ("custom.two", "custom.one")
+    assert allocation.positions.to_dict() == pytest.approx({A: 0.575, B: -0.125}, abs=1e-9)
+    assert allocation.rules.loc[higher, "shadow_price"] == pytest.approx(0.075, abs=1e-9)
+    assert allocation.rules.loc[lower, "shadow_price"] == 0.0
+
+
+def test_net_and_gross_share_a_row_where_no_member_is_short():
+    custom = {
+        exposure: {"symbols": {"A": 1.0}, "exposure": exposure, "max": limit}
+        for exposure, limit in (("net", 0.4), ("gross", 0.3))
+    }
+    allocation = project(bare(custom=custom), WISH)
+    assert allocation.rules.loc["custom.net", "implied_by"] == "custom.gross"
 
 
 # --- trading ---------------------------------------------------------------------------------------------
@@ -550,6 +572,12 @@ def test_a_gate_holds_in_every_bucket():
     twin = ("tilt", "A")
     allocation = project(bare(), {A: 0.4, twin: 0.4}, previous={A: 0.1, twin: -0.1}, gated={"A": "reduce_only"})
     assert allocation.positions.to_dict() == pytest.approx({A: 0.1, twin: 0.0}, abs=1e-12)
+
+
+def test_a_short_that_is_held_and_not_wished_is_bought_back_as_far_as_turnover_allows():
+    execution = {"turnover": {"max": 0.1, "hard": True}}
+    allocation = project(bare(execution=execution), {A: 0.0}, previous={A: -0.5})
+    assert allocation.positions[A] == pytest.approx(-0.3, abs=1e-9)
 
 
 def test_what_is_held_and_not_wished_is_sold():

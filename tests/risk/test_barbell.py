@@ -158,5 +158,5 @@ def test_where_the_lists_do_not_decide_the_caller_may():
 
 
 def test_a_weight_that_is_no_number_is_refused():
-    with pytest.raises(DataError, match="SP500.*not a finite number"):
+    with pytest.raises(DataError, match=r"SP500.*not a finite number"):
         BarbellConstraint(load_policy()).project_to_feasible({"SP500": float("nan")})

@@ -22,7 +22,8 @@ def signal(symbol: str, direction: int, conviction: float) -> Signal:
 
 
 def weights(the_bucket: Bucket, signals: list[Signal], held: dict[str, float], full: float = 1.0) -> dict[str, float]:
-    shares = share_bucket(the_bucket, full, {s.symbol: s for s in signals}, held)
+    budget = min(max(the_bucket.base_nav_frac, the_bucket.min_nav_frac), the_bucket.max_nav_frac)
+    shares = share_bucket(the_bucket, full, {s.symbol: s for s in signals}, held, budget)
     return {symbol: share.relative_weight for symbol, share in shares.items()}
 
 
@@ -61,9 +62,10 @@ def test_the_held_short_of_a_bucket_that_may_be_short_is_kept() -> None:
     assert weights(bucket(allow_short=True), [signal("H", 0, 1.0)], {"H": -0.05}) == {"H": -0.25}
 
 
-def test_the_budget_of_a_hold_is_clipped_to_the_buckets_limits() -> None:
-    assert weights(bucket(max_nav_frac=0.1), [signal("H", 0, 1.0)], {"H": 0.05}) == {"H": 0.5}
-    assert weights(bucket(min_nav_frac=0.4), [signal("H", 0, 1.0)], {"H": 0.05}) == {"H": 0.125}
+def test_a_hold_is_a_share_of_the_budget_that_there_is_now() -> None:
+    hold = {"H": signal("H", 0, 1.0)}
+    assert share_bucket(bucket(), 1.0, hold, {"H": 0.05}, 0.1)["H"].relative_weight == 0.5
+    assert share_bucket(bucket(), 1.0, hold, {"H": 0.05}, 0.4)["H"].relative_weight == 0.125
 
 
 def test_what_is_held_beyond_the_bucket_is_scaled_to_it_and_leaves_nothing() -> None:
