@@ -33,8 +33,9 @@ HOME = {
     "numba": ("pmx.projection.",),
     "arch": ("pmx.risk.volatility", "pmx.signals.time_series", "pmx.data.sample"),
 }
-#: Too slow to import before they are wanted, wherever they are allowed.
-LAZY = {"arch", "numba"}
+#: Too slow to import before they are wanted, wherever they are allowed; the compiled kernel is itself imported late.
+LAZY = {"arch", "numba", "pmx.projection.newton_kernel"}
+KERNEL = "pmx.projection.newton_kernel"
 
 
 def module_name(path):
@@ -72,7 +73,7 @@ def violations(module, source):
         top, *below = target.split(".")
         if top in HOME and not module.startswith(HOME[top]):
             found.append(f"{where} imports {top}")
-        if top in LAZY and at_import:
+        if (top in LAZY or target in LAZY) and at_import and module != KERNEL:
             found.append(f"{where} imports {top} before it is wanted")
         if top == "os" and {"environ", "getenv"} & set(names) and part != "cli":
             found.append(f"{where} reads the environment")

@@ -81,7 +81,7 @@ def backtest(
     periods_per_year : float
         For the metrics.
     progress : bool
-        Show a progress bar.
+        Show a progress bar, on standard error where that is a terminal.
 
     Returns
     -------
@@ -225,6 +225,8 @@ def _with_progress(rows: range, show: bool) -> Iterator[int]:
     if not show:
         yield from rows
         return
+    from rich.console import Console
     from rich.progress import track
 
-    yield from track(rows, description="backtest", transient=True)
+    console = Console(stderr=True)
+    yield from track(rows, description="backtest", transient=True, console=console, disable=not console.is_terminal)

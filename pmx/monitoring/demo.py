@@ -57,16 +57,11 @@ def demo_runs(
 
 
 def switched_off(policy: Policy) -> Policy:
-    """Return the policy with every limit off: the router's relative weights become weights of NAV as they are.
-
-    Each risk bucket then has the whole NAV for its budget, so that a HOLD keeps what is held.
-    """
-    changes: dict[str, object] = {
-        "risk_buckets.enabled": False,
-        "barbell.enable_barbell_allocation": False,
-        "risk_scaler.enabled": False,
-    }
-    for name in policy.risk_bucket_names:
-        changes[f"risk_buckets.buckets.{name}.base_nav_frac"] = 1.0
-        changes[f"risk_buckets.buckets.{name}.max_nav_frac"] = 1.0
-    return policy.override(changes)
+    """Return the policy with every limit off: the router's relative weights become weights of NAV as they are."""
+    return policy.override(
+        {
+            "risk_buckets.enabled": False,
+            "barbell.enable_barbell_allocation": False,
+            "risk_scaler.enabled": False,
+        }
+    )

@@ -1,7 +1,8 @@
 """Engines in order, each answer judged; only a certified one leaves this module.
 
-The chain is the solver of the policy (``execution.solver.name``, CLARABEL unless changed), then its ``fallbacks``.
-Every answer is polished on its active set first. A solver that is not installed, fails, or misses the certificate is
+With ``engine="auto"`` the Newton engine answers programs without cones, and cvxpy the others and whatever Newton misses.
+cvxpy's solvers are tried in the policy's order (``execution.solver.name``, CLARABEL unless changed, then its
+``fallbacks``), each answer polished on its active set first. A solver that is not installed, fails, or misses the certificate is
 logged and named in the certificate's ``note``. When none is left, hard rules that clash raise ``InfeasibleError``;
 otherwise ``SolverError``. Nothing is ever returned in place of an answer.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from pmx.projection.program import Point, Program, best_response, linear_term
 
 if TYPE_CHECKING:
     from pmx.projection.cvxpy_engine import CvxpyEngine, Shape
+
+Engine = Literal["auto", "newton", "cvxpy"]
+ENGINES = ("auto", "newton", "cvxpy")
 
 log = logging.getLogger("pmx.projection")
 
@@ -56,7 +60,7 @@ class EngineChain:
             self._compiled = CvxpyEngine(self._room if roomy and self._room else shape)
         return self._compiled
 
-    def solve(self, program: Program) -> tuple[Point, Certificate]:
+    def solve(self, program: Program, engine: Engine = "auto") -> tuple[Point, Certificate]:
         """Return a certified point.
 
         Raises
@@ -64,14 +68,32 @@ class EngineChain:
         InfeasibleError
             When the hard rules cannot hold together.
         SolverError
-            When no solver produced a point that the certificate accepts.
+            When nothing that was tried produced a point that the certificate accepts.
         """
         if program.n == 0:
             return self._empty(program)
+        misses: list[str] = []
+        if engine != "cvxpy":
+            answer = _try_newton(program, misses)
+            if answer is not None:
+                return answer
+        if engine != "newton":
+            answer = self._try_cvxpy(program, misses)
+            if answer is not None:
+                return answer
+        require_feasible(program)
+        raise SolverError(
+            "no engine produced an answer that its certificate accepts ("
+            + "; ".join(misses)
+            + "); use engine='auto', check the scale of the policy's numbers, or install another cvxpy solver and name it "
+            "in execution.yml"
+        )
+
+    def _try_cvxpy(self, program: Program, misses: list[str]) -> tuple[Point, Certificate] | None:
+        """Try the solvers in order; add to ``misses`` why the ones before the answer gave none."""
         from pmx.projection.cvxpy_engine import EngineFailureError, Shape
 
         engine = self.compiled(Shape.of(program))
-        misses: list[str] = []
         for solver in self.solvers:
             try:
                 guess = engine.solve(program, solver)
@@ -84,16 +106,8 @@ class EngineChain:
             point, certificate = _best(program, guess, f"cvxpy/{solver}", "; ".join(misses))
             if certificate.accepted:
                 return point, certificate
-            misses.append(
-                f"{solver}: residual {certificate.primal_residual:.1e}, distance {certificate.distance_bound:.1e}"
-            )
-            log.warning("%s missed the certificate: %s", solver, misses[-1])
-        require_feasible(program)
-        raise SolverError(
-            "no solver produced an answer that its certificate accepts ("
-            + "; ".join(misses)
-            + "); check the scale of the policy's numbers, or install another cvxpy solver and name it in execution.yml"
-        )
+            _miss(misses, solver, certificate)
+        return None
 
     def _empty(self, program: Program) -> tuple[Point, Certificate]:
         point = Point(
@@ -107,6 +121,32 @@ class EngineChain:
             require_feasible(program)
             raise SolverError("a constraint on an empty universe cannot be certified; add positions or drop it")
         return point, certificate
+
+
+def _try_newton(program: Program, misses: list[str]) -> tuple[Point, Certificate] | None:
+    """Try the fast engine; add to ``misses`` why it gave no answer."""
+    from pmx.projection.newton_engine import KernelUnavailableError, solve_dual
+
+    if program.cones:
+        misses.append("newton: takes no cones (a volatility cap, constraints of your own)")
+        return None
+    try:
+        point, _ = solve_dual(program)
+    except KernelUnavailableError as error:
+        misses.append(f"newton: {error}")
+        log.warning("%s", misses[-1])
+        return None
+    point = with_least_prices(program, point)
+    certificate = certify(program, point, "newton")
+    if certificate.accepted:
+        return point, certificate
+    _miss(misses, "newton", certificate)
+    return None
+
+
+def _miss(misses: list[str], engine: str, certificate: Certificate) -> None:
+    misses.append(f"{engine}: residual {certificate.primal_residual:.1e}, distance {certificate.distance_bound:.1e}")
+    log.warning("an answer missed the certificate: %s", misses[-1])
 
 
 def _best(program: Program, guess: Point, engine: str, note: str) -> tuple[Point, Certificate]:

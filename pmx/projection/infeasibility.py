@@ -11,10 +11,8 @@ Chinneck (2008), Feasibility and Infeasibility in Optimization, chapter 6 (elast
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
-import cvxpy as cp
 import numpy as np
 from scipy.optimize import linprog
 
@@ -23,12 +21,10 @@ from pmx.projection.program import Array, Program
 
 #: Hard rules clash when they must be relaxed by more than this, fraction of NAV.
 CLASH = 1e-9
-#: The same where there are cones, which are solved less sharply.
-CONIC_CLASH = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
-class _Limits:
+class Limits:
     """Every hard limit as ``B u ≤ c`` with the index of its rule; −1 for ``u ≥ 0``, which never gives way.
 
     A hard turnover rule is written with ``n`` further columns ``z ≥ |u − p|``.
@@ -51,13 +47,15 @@ def require_feasible(program: Program) -> None:
     relaxation, multipliers = _elastic(limits)
     if sum(relaxation.values()) > CLASH:
         clash = _minimal(limits, sorted(multipliers))
-        proof = _elastic(_only(limits, clash))[1]
-        _refuse(program, clash, relaxation, proof)
+        proof = _elastic(only(limits, clash))[1]
+        refuse(program, clash, relaxation, proof)
     if program.cones:
-        _require_cones(program, limits)
+        from pmx.projection.infeasibility_conic import require_cones
+
+        require_cones(program, limits)
 
 
-def _limits(program: Program) -> _Limits:
+def _limits(program: Program) -> Limits:
     n = program.n
     B: list[Array] = []
     c: list[float] = []
@@ -77,24 +75,25 @@ def _limits(program: Program) -> _Limits:
         add(unit[j], float(program.upper[j]), int(program.upper_owner[j]))
         add(-unit[j], -float(program.lower[j]), int(program.lower_owner[j]))
     if not (program.has_turnover_rule and np.isinf(program.turnover_penalty)):
-        return _Limits(np.array(B).reshape(len(B), n), np.array(c), np.array(rule, dtype=np.intp))
+        return Limits(np.array(B).reshape(len(B), n), np.array(c), np.array(rule, dtype=np.intp))
     owner = next(i for i, r in enumerate(program.rules) if r.kind == "turnover")
     wide = np.hstack([np.array(B).reshape(len(B), n), np.zeros((len(B), n))])
     trades = np.vstack([np.hstack([unit, -unit]), np.hstack([-unit, -unit])])
     cap = np.concatenate([np.zeros(n), np.full(n, 0.5)])
-    return _Limits(
+    return Limits(
         np.vstack([wide, trades, cap]),
         np.concatenate([c, program.previous, -program.previous, [program.turnover_max]]),
         np.concatenate([rule, np.full(2 * n, -1), [owner]]).astype(np.intp),
     )
 
 
-def _only(limits: _Limits, rules: list[int]) -> _Limits:
+def only(limits: Limits, rules: list[int]) -> Limits:
+    """Return the limits of some rules, and those that never give way."""
     keep = np.isin(limits.rule, [*rules, -1])
-    return _Limits(limits.B[keep], limits.c[keep], limits.rule[keep])
+    return Limits(limits.B[keep], limits.c[keep], limits.rule[keep])
 
 
-def _elastic(limits: _Limits) -> tuple[dict[int, float], dict[int, float]]:
+def _elastic(limits: Limits) -> tuple[dict[int, float], dict[int, float]]:
     """Return the cheapest relaxation and the multipliers, both by rule index."""
     names = sorted(set(limits.rule.tolist()) - {-1})
     if not names:
@@ -124,86 +123,18 @@ def _elastic(limits: _Limits) -> tuple[dict[int, float], dict[int, float]]:
     return relaxation, multipliers
 
 
-def _minimal(limits: _Limits, candidates: list[int]) -> list[int]:
+def _minimal(limits: Limits, candidates: list[int]) -> list[int]:
     """Drop every rule without which the others still clash."""
     kept = list(candidates)
     for rule in candidates:
         rest = [other for other in kept if other != rule]
-        if sum(_elastic(_only(limits, rest))[0].values()) > CLASH:
+        if sum(_elastic(only(limits, rest))[0].values()) > CLASH:
             kept = rest
     return kept
 
 
-def _require_cones(program: Program, limits: _Limits) -> None:
-    """Test the cones on top of linear rules that do hold together."""
-    rules = sorted({*limits.rule.tolist(), *_owners(program)} - {-1})
-    relaxation, multipliers = _elastic_cones(program, limits, rules)
-    if sum(relaxation.values()) <= CONIC_CLASH:
-        return
-    clash = sorted(multipliers)
-    for rule in sorted(multipliers):
-        rest = [other for other in clash if other != rule]
-        if sum(_elastic_cones(program, limits, rest)[0].values()) > CONIC_CLASH:
-            clash = rest
-    _refuse(program, clash, relaxation, _elastic_cones(program, limits, clash)[1])
-
-
-def _owners(program: Program) -> list[int]:
-    """Return the rule of each cone."""
-    owners = [-1] * len(program.cones)
-    for i, rule in enumerate(program.rules):
-        for cone in rule.cones:
-            owners[cone] = i
-    return owners
-
-
-def _elastic_cones(program: Program, limits: _Limits, rules: list[int]) -> tuple[dict[int, float], dict[int, float]]:
-    """Return the cheapest relaxation of some rules and their multipliers; the other rules are left out."""
-    column = {rule: i for i, rule in enumerate(rules)}
-    some = _only(limits, rules)
-    x = cp.Variable(limits.B.shape[1])
-    a = cp.Variable(max(program.n_auxiliary, 1))
-    give = cp.Variable(max(len(rules), 1), nonneg=True)
-    share = np.zeros((len(some.c), give.size))
-    for k, rule in enumerate(some.rule):
-        share[k, column.get(int(rule), 0)] = float(rule >= 0)
-    blocks: list[tuple[int, cp.Constraint]] = []
-    for cone, rule in zip(program.cones, _owners(program), strict=True):
-        if rule in column:
-            s = cone.h - cone.G @ x[: program.n]
-            s = s - cone.H @ a if program.n_auxiliary else s
-            blocks.append((rule, _relaxed(cone.kind, s, give[column[rule]])))
-    linear = some.B @ x <= some.c + share @ give
-    problem = cp.Problem(cp.Minimize(cp.sum(give)), [linear, *(block for _, block in blocks)])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Solution may be inaccurate")
-        try:
-            problem.solve(solver=cp.CLARABEL)
-        except cp.error.SolverError:
-            return {}, {}
-    if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
-        return {}, {}
-    relaxation = {rule: float(give.value[i]) for rule, i in column.items() if give.value[i] > 0.1 * CONIC_CLASH}
-    multipliers = dict.fromkeys(rules, 0.0)
-    for rule, price in zip(some.rule.tolist(), linear.dual_value, strict=True):
-        if rule >= 0:
-            multipliers[rule] += float(price)
-    for rule, block in blocks:
-        apex = block.dual_value[0] if isinstance(block, cp.SOC) else block.dual_value
-        multipliers[rule] += float(np.sum(apex))
-    return relaxation, {rule: price for rule, price in multipliers.items() if price > 1e-6}
-
-
-def _relaxed(kind: str, s: cp.Expression, give: cp.Expression) -> cp.Constraint:
-    """Return ``s ∈ K``, softened by ``give``."""
-    if kind == "zero":
-        return cp.abs(s) <= give
-    if kind == "nonnegative":
-        return -s <= give
-    return cp.SOC(s[0] + give, s[1:])
-
-
-def _refuse(program: Program, clash: list[int], relaxation: dict[int, float], multipliers: dict[int, float]) -> None:
+def refuse(program: Program, clash: list[int], relaxation: dict[int, float], multipliers: dict[int, float]) -> None:
+    """Raise for rules, given by index, that clash; their cheapest relaxation; their multipliers."""
     rules = program.rules
     lines = [f"  {rules[i].name} ({rules[i].source})" for i in clash]
     ways = [f"{rules[i].name} by {amount:.4%} of NAV" for i, amount in relaxation.items()]

@@ -11,7 +11,8 @@ import pandas as pd
 from pmx.errors import DataError
 from pmx.policy import CASH, Policy
 from pmx.projection.allocation import Allocation
-from pmx.projection.projector import LEVELS, Engine, Gates, Projector, as_positions, bypass
+from pmx.projection.chain import Engine
+from pmx.projection.projector import LEVELS, Gates, Projector, as_positions, bypass
 
 
 def solve(
@@ -76,7 +77,7 @@ def project_to_feasible(
         Where the policy's own lists should not decide.
     previous : Series or mapping by symbol, fraction of NAV, optional
         What is held now.
-    engine : {"auto", "cvxpy"}
+    engine : {"auto", "newton", "cvxpy"}
         Which engine answers.
 
     Returns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from pmx.portfolio import NavAllocator
 from pmx.projection.allocation import RELAXED_ABOVE, Allocation, Status
 from pmx.projection.builder import Inputs
 from pmx.projection.certificate import Certificate
-from pmx.projection.chain import EngineChain
+from pmx.projection.chain import ENGINES, Engine, EngineChain
 from pmx.projection.program import Array, Point, Program
 from pmx.projection.rules import RuleBook
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pmx.projection.cvxpy_engine import Shape
     from pmx.projection.extra import ConstraintWriter, ExtraConstraints
 
-Engine = Literal["auto", "cvxpy"]
-ENGINES = ("auto", "cvxpy")
 Gates = Mapping[str, str] | Iterable[str] | None
 GATE_MODES = ("reduce_only", "exit")
 LEVELS = ["bucket", "symbol"]
@@ -122,8 +120,8 @@ class Projector:
             Average daily value traded; needed for ``liquidity.participation``.
         nav : float, base currency, optional
             Needed with ``adv``.
-        engine : {"auto", "cvxpy"}
-            Which engine answers.
+        engine : {"auto", "newton", "cvxpy"}
+            Which engine answers; ``auto`` is the Newton engine, or cvxpy where there are cones or Newton misses.
 
         Returns
         -------
@@ -286,7 +284,7 @@ class Projector:
             )
         )
         self._chain.reserve(self._room)
-        point, certificate = self._chain.solve(program)
+        point, certificate = self._chain.solve(program, engine)
         return self._allocation(program, point, certificate, signed_wish)
 
     def _write(self, inputs: Inputs) -> Program:

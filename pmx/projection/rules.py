@@ -38,7 +38,7 @@ class RuleBook:
         self.buckets = np.array([bucket for bucket, _ in self.positions], dtype=object)
         self.symbols = np.array([symbol for _, symbol in self.positions], dtype=object)
         unknown = sorted(set(self.buckets) - set(policy.risk_buckets.buckets))
-        if unknown:
+        if unknown and not policy.bypassed:
             raise DataError(
                 f"positions are in bucket {unknown[0]!r}, which risk_buckets.yml does not define "
                 f"(it has {', '.join(policy.risk_buckets.buckets)}); add the bucket or move the positions"

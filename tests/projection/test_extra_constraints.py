@@ -89,6 +89,8 @@ def test_the_answer_is_that_of_cvxpy_alone(write, wish):
     assert "custom.own" in allocation.rules.index
     assert allocation.rules.loc[["custom.own"], "hard"].all()
     assert (allocation.rules.loc[["custom.own"], "source"] == "python").all()
+    assert allocation.rules.index.is_unique
+    assert allocation.violations(allocation.positions).empty
     assert allocation.rules.loc[["custom.own"], "binding"].any() == (write is not KINDS["holds already"])
     moves = allocation.attribution.drop(columns=["target", "weight"])
     assert np.allclose(moves.sum(axis=1) + wish, allocation.positions, atol=1e-12)
@@ -105,6 +107,25 @@ def test_prices_of_linear_constraints():
     equal = project(lambda w: {"own": w.symbol("C") == 0.16}, LONG)
     assert equal.rules.loc["custom.own", "shadow_price"] == pytest.approx(0.06, abs=1e-8)
     assert equal.attribution["custom.own"].to_numpy() == pytest.approx([0, 0, 0, 0.06], abs=1e-8)
+
+
+def test_the_attribution_of_a_constraint_made_of_several_cones():
+    """A norm plus a sum pulls on each weight by both its parts, while another rule binds as well."""
+    chosen = policy().override({"risk_buckets.custom_rules": {"cap": {"symbols": {"B": 1.0, "C": 1.0}, "max": 0.1}}})
+    projector = pmx.Projector(chosen, POSITIONS, constraints=lambda w: {"own": cp.norm(w.x[:2]) + cp.sum(w.x) <= 0.7})
+    allocation = projector.project(pd.Series(LONG, index=projector.index))
+    x = allocation.positions.to_numpy()
+    slope = np.ones(4) + np.append(x[:2] / np.linalg.norm(x[:2]), [0.0, 0.0])
+    column = allocation.attribution["custom.own"].to_numpy()
+    assert column == pytest.approx(-slope * -column[2], abs=1e-7)  # A of the tilt feels the sum alone
+    assert allocation.attribution["custom.cap"].to_numpy()[[0, 2]] == pytest.approx([0.0, 0.0], abs=0)
+    assert column[2] < -0.04
+
+
+def test_violations_of_other_weights_by_linear_constraints():
+    allocation = project(lambda w: {"line": w.symbol("C") <= 0.05, "level": w.symbol("B") == 0.2}, LONG)
+    broken = allocation.violations(pd.Series(LONG, index=allocation.index))
+    assert broken.to_dict() == pytest.approx({"custom.line": 0.05, "custom.level": 0.05}, abs=1e-12)
 
 
 def test_the_words_for_writing_constraints():
