@@ -104,7 +104,7 @@ class SafeBucket(Section):
     symbols: tuple[Name, ...] = ()
     min_weight: Fraction = 0.70
     max_weight: Fraction | None = 0.95
-    max_weight_penalty: NonNegative = 0.0  # 0: report only; > 0: lift risk positions up to this fraction
+    max_weight_penalty: NonNegative = 0.0  # 0: report only; > 0: lift risk by up to this fraction
     max_per_position: Fraction | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -38,7 +39,7 @@ class Status(enum.StrEnum):
         }[self]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Allocation:
     """Feasible weights with certificate, prices and attribution.
 
@@ -56,6 +57,8 @@ class Allocation:
         Symbol that takes what is left above the minimum of cash.
     residual_room : float, fraction of NAV
         What it may take beside its own positions without breaking its own cap.
+    own_violations : callable or None
+        Signed weights to what they break of the user's own constraints.
     cash_min : float, fraction of NAV
         What stays in cash when there is a residual symbol.
     """
@@ -71,6 +74,7 @@ class Allocation:
     residual_room: float = math.inf
     cash_min: float = 0.0
     given_cash: float | None = None
+    own_violations: Callable[[Array], dict[str, float]] | None = None
 
     @cached_property
     def positions(self) -> pd.Series:
@@ -205,6 +209,7 @@ class Allocation:
             if amount > HARD_TOLERANCE:
                 broken[name] = max(amount, broken.get(name, 0.0))
 
+        own = self.own_violations(p.sign * u) if self.own_violations is not None else {}
         value = p.A @ u
         for k in np.flatnonzero(np.isinf(p.penalty)):
             if p.hi_owner[k] >= 0:
@@ -216,9 +221,11 @@ class Allocation:
         if p.has_turnover_rule and np.isinf(p.turnover_penalty):
             note("turnover.max", p.turnover(u) - p.turnover_max)
         for rule in p.rules:
-            for cone in (p.cones[i] for i in rule.cones):
-                if cone.H.shape[1] == 0 or not cone.H.any():
-                    note(rule.name, cone_violation(cone, u, np.zeros(p.n_auxiliary)))
+            if rule.name not in own:
+                for i in rule.cones:
+                    note(rule.name, cone_violation(p.cones[i], u, np.zeros(p.n_auxiliary)))
+        for name, amount in own.items():
+            note(name, amount)
         return pd.Series(broken, name="violation", dtype="float64").rename_axis("rule")
 
 

@@ -11,7 +11,7 @@ from pmx.policy import Policy
 from pmx.projection.program import Array, Cone, Index, Program, RuleRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
     """What one solve brings: arrays in the order of the book's positions.
 
@@ -40,7 +40,7 @@ class Inputs:
     covariance: Array | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SingleCaps:
     """Upper bounds on single positions that stay the same from day to day.
 
@@ -76,6 +76,7 @@ class ProgramBuilder:
         self.previous = np.zeros(n) if inputs.held is None else inputs.sign * inputs.held
         self.distance = distance
         pulls = distance * np.maximum(inputs.target, np.abs(self.previous))
+        self.strongest_wish = float((distance * inputs.target).max(initial=0.0)) or 1.0
         self.strongest_pull = float(pulls.max(initial=0.0)) or 1.0
         self.rules: list[RuleRecord] = []
         self.lower, self.upper = np.zeros(n), np.full(n, np.inf)

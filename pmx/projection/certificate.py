@@ -4,6 +4,9 @@ For any duals of the right sign the Lagrangian's minimum is a lower bound on the
 strongly convex in the metric ``d``. So a point ``u`` with duality gap ``ε`` lies within
 :math:`‖u-u^*‖_2 ≤ \sqrt{2ε / \min d}` of the exact answer, whoever computed it.
 
+A limit is known no better than the sum that meets it: where a rule is within 1e-15 of its limit, the two figures
+refer to the program whose limit is moved there.
+
 The gap is not taken as a difference of two objectives, which would lose half the digits. It is summed from
 terms that are each zero at the optimum and never negative: how much each position could still gain against
 the prices (Fenchel–Young), price times slack of every rule, unspent penalty times violation of every soft one.
@@ -30,6 +33,8 @@ DISTANCE_TOLERANCE = 1e-6
 CONIC_DISTANCE_TOLERANCE = 1e-5
 #: A soft rule overrun by no more than this is held: the excess is rounding, and enters the residual instead.
 ROUNDING = 1e-12
+#: A rule this close to its limit is on it: the sum that says otherwise is itself not known better.
+LAST_PLACE = 1e-15
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +191,19 @@ def _row_gaps(program: Program, point: Point) -> Array:
     side = np.where(y > 0, program.hi, np.where(y < 0, program.lo, value))
     soft = np.isfinite(program.penalty)
     violation = np.maximum(np.maximum(value - program.hi, program.lo - value), 0.0)
-    gaps = np.abs(y) * np.abs(value - side)
+    gaps = np.abs(y) * _beyond_rounding(np.abs(value - side))
     if soft.any():
         # On the violated side of a soft row the limit moves along: y (hi + v − A u) = 0.
         pressed = np.where(y > 0, value - program.hi, np.where(y < 0, program.lo - value, 0.0))
-        gaps = np.where(soft, np.abs(y) * np.maximum(-pressed, 0.0), gaps)
+        gaps = np.where(soft, np.abs(y) * _beyond_rounding(np.maximum(-pressed, 0.0)), gaps)
         unspent = np.where(soft, program.penalty - np.where(pressed > 0, np.abs(y), 0.0), 0.0)
-        given = np.where(violation > ROUNDING, unspent, np.abs(y))
-        gaps = gaps + np.where(soft & (violation > 0), given * violation, 0.0)
+        held = np.abs(y) * _beyond_rounding(violation)
+        gaps = gaps + np.where(soft & (violation > 0), np.where(violation > ROUNDING, unspent * violation, held), 0.0)
     return np.asarray(gaps)
+
+
+def _beyond_rounding(distance: Array) -> Array:
+    return np.asarray(np.maximum(distance - LAST_PLACE, 0.0))
 
 
 def _turnover_gap(program: Program, point: Point) -> float:
@@ -202,7 +211,7 @@ def _turnover_gap(program: Program, point: Point) -> float:
         return 0.0
     over = program.turnover(point.u) - program.turnover_max
     if np.isinf(program.turnover_penalty) or over <= ROUNDING:
-        return point.turnover * abs(over)
+        return point.turnover * max(abs(over) - LAST_PLACE, 0.0)
     return (program.turnover_penalty - point.turnover) * over
 
 

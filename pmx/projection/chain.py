@@ -1,17 +1,17 @@
 """Engines in order, each answer judged; only a certified one leaves this module.
 
-With ``engine="auto"`` the Newton engine answers programs without cones, and cvxpy the others and whatever Newton misses.
-cvxpy's solvers are tried in the policy's order (``execution.solver.name``, CLARABEL unless changed, then its
-``fallbacks``), each answer polished on its active set first. A solver that is not installed, fails, or misses the certificate is
-logged and named in the certificate's ``note``. When none is left, hard rules that clash raise ``InfeasibleError``;
-otherwise ``SolverError``. Nothing is ever returned in place of an answer.
+With ``engine="auto"`` the Newton engine answers programs without cones; cvxpy answers the others, and whatever Newton
+misses. cvxpy's solvers are tried in the policy's order (``execution.solver.name``, CLARABEL unless changed, then its
+``fallbacks``), each answer polished on its active set first. An engine that is not installed, fails, or misses the
+certificate is logged and named in the certificate's ``note``. When none is left, hard rules that clash raise
+``InfeasibleError``; otherwise ``SolverError``. Nothing is ever returned in place of an answer.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -31,6 +31,53 @@ Engine = Literal["auto", "newton", "cvxpy"]
 ENGINES = ("auto", "newton", "cvxpy")
 
 log = logging.getLogger("pmx.projection")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A program, and the same with its objective in a unit that suits engines.
+
+    Engines stop at absolute tolerances; a metric of variances, say, should not be solved less sharply for its unit. So
+    where every position is soft, the objective is multiplied by ``unit`` until the stiffest is of order 1. Answers are
+    judged on the program as it was written.
+    """
+
+    program: Program
+    scaled: Program
+    unit: float
+
+    @classmethod
+    def of(cls, program: Program) -> Job:
+        """Return the job of solving a program."""
+        stiffest = float(program.distance.max())
+        if stiffest >= 0.1:
+            return cls(program, program, 1.0)
+        unit = 1.0 / stiffest
+        scaled = replace(
+            program,
+            distance=program.distance * unit,
+            cost=program.cost * unit,
+            floor_penalty=program.floor_penalty * unit,
+            penalty=program.penalty * unit,
+            turnover_penalty=program.turnover_penalty * unit,
+        )
+        return cls(program, scaled, unit)
+
+    def judge(self, point: Point, engine: str, note: str) -> tuple[Point, Certificate]:
+        """Return a point of the scaled program as one of the program itself, with its certificate."""
+        program = self.program
+        if self.unit != 1.0:
+            rows = np.clip(point.rows / self.unit, -program.penalty, program.penalty)
+            spent = np.abs(point.rows) >= self.scaled.penalty
+            point = replace(
+                point,
+                rows=np.where(spent, np.copysign(program.penalty, rows), rows),
+                turnover=program.turnover_penalty
+                if point.turnover >= self.scaled.turnover_penalty
+                else min(point.turnover / self.unit, program.turnover_penalty),
+                cones=tuple(z / self.unit for z in point.cones),
+            )
+        return point, certify(program, point, engine, note)
 
 
 class EngineChain:
@@ -72,38 +119,39 @@ class EngineChain:
         """
         if program.n == 0:
             return self._empty(program)
+        job = Job.of(program)
         misses: list[str] = []
         if engine != "cvxpy":
-            answer = _try_newton(program, misses)
+            answer = _try_newton(job, misses)
             if answer is not None:
                 return answer
         if engine != "newton":
-            answer = self._try_cvxpy(program, misses)
+            answer = self._try_cvxpy(job, misses)
             if answer is not None:
                 return answer
         require_feasible(program)
         raise SolverError(
             "no engine produced an answer that its certificate accepts ("
             + "; ".join(misses)
-            + "); use engine='auto', check the scale of the policy's numbers, or install another cvxpy solver and name it "
-            "in execution.yml"
+            + "); use engine='auto', check the scale of the wishes and of the policy's numbers, or install another "
+            "cvxpy solver and name it in execution.yml"
         )
 
-    def _try_cvxpy(self, program: Program, misses: list[str]) -> tuple[Point, Certificate] | None:
+    def _try_cvxpy(self, job: Job, misses: list[str]) -> tuple[Point, Certificate] | None:
         """Try the solvers in order; add to ``misses`` why the ones before the answer gave none."""
         from pmx.projection.cvxpy_engine import EngineFailureError, Shape
 
-        engine = self.compiled(Shape.of(program))
+        engine = self.compiled(Shape.of(job.scaled))
         for solver in self.solvers:
             try:
-                guess = engine.solve(program, solver)
+                guess = engine.solve(job.scaled, solver)
             except EngineFailureError as failure:
                 if failure.infeasible:
-                    require_feasible(program)
+                    require_feasible(job.program)
                 misses.append(str(failure))
                 log.info("%s", failure)
                 continue
-            point, certificate = _best(program, guess, f"cvxpy/{solver}", "; ".join(misses))
+            point, certificate = _best(job, guess, f"cvxpy/{solver}", "; ".join(misses))
             if certificate.accepted:
                 return point, certificate
             _miss(misses, solver, certificate)
@@ -123,21 +171,20 @@ class EngineChain:
         return point, certificate
 
 
-def _try_newton(program: Program, misses: list[str]) -> tuple[Point, Certificate] | None:
+def _try_newton(job: Job, misses: list[str]) -> tuple[Point, Certificate] | None:
     """Try the fast engine; add to ``misses`` why it gave no answer."""
     from pmx.projection.newton_engine import KernelUnavailableError, solve_dual
 
-    if program.cones:
+    if job.program.cones:
         misses.append("newton: takes no cones (a volatility cap, constraints of your own)")
         return None
     try:
-        point, _ = solve_dual(program)
+        point, _ = solve_dual(job.scaled)
     except KernelUnavailableError as error:
         misses.append(f"newton: {error}")
         log.warning("%s", misses[-1])
         return None
-    point = with_least_prices(program, point)
-    certificate = certify(program, point, "newton")
+    point, certificate = job.judge(with_least_prices(job.scaled, point), "newton", "")
     if certificate.accepted:
         return point, certificate
     _miss(misses, "newton", certificate)
@@ -149,11 +196,11 @@ def _miss(misses: list[str], engine: str, certificate: Certificate) -> None:
     log.warning("an answer missed the certificate: %s", misses[-1])
 
 
-def _best(program: Program, guess: Point, engine: str, note: str) -> tuple[Point, Certificate]:
+def _best(job: Job, guess: Point, engine: str, note: str) -> tuple[Point, Certificate]:
     """Return the first candidate that is accepted, or else the one with the smallest distance bound."""
     judged = []
-    for point, how in _candidates(program, guess):
-        certificate = certify(program, point, engine, "; ".join(filter(None, [note, how])))
+    for candidate, how in _candidates(job.scaled, guess):
+        point, certificate = job.judge(candidate, engine, "; ".join(filter(None, [note, how])))
         if certificate.accepted:
             return point, certificate
         judged.append((point, certificate))

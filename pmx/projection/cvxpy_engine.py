@@ -110,7 +110,7 @@ class Shape:
             and self.hard_sides >= other.hard_sides
             and self.soft_sides >= other.soft_sides
             and self.trades >= other.trades
-            and self.turnover in (other.turnover, "soft" if other.turnover == "none" else other.turnover)
+            and other.turnover in ("none", self.turnover)
             and self.floors >= other.floors
             and self.cones == other.cones
             and self.n_auxiliary == other.n_auxiliary

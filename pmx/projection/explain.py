@@ -39,7 +39,8 @@ class RuleReading(NamedTuple):
     bound, value, slack : float
         Its nearer limit, its left-hand side, and the room between them (negative when broken).
     shadow_price : float
-        How much the objective falls for each unit by which the bound is relaxed, ≥ 0.
+        How much the objective falls for each unit by which the bound is relaxed, ≥ 0; NaN for a constraint of the
+        user's that cvxpy rewrote with variables of its own.
     binding : bool
         Whether there is no room left.
     violation : float
@@ -187,6 +188,8 @@ def _cone_line(program: Program, point: Point, rule: RuleRecord) -> tuple[float,
             price += float(np.abs(z).sum())
             worst = -float(np.abs(s).max(initial=0.0)) if cone.kind == "zero" else float(s.min(initial=np.inf))
             room = min(room, worst)
+    if program.n_auxiliary and any(program.cones[i].H.any() for i in rule.cones):
+        price = np.nan  # the constraint was rewritten with variables of its own; its price is spread over them
     return -room, -np.inf, 0.0, price
 
 

@@ -97,6 +97,19 @@ class ExtraConstraints:
                 )
             self._parts.append(_Canonical(name, problem, x))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the rules that the constraints become."""
+        return tuple(f"custom.{part.name}" for part in self._parts)
+
+    def violations(self, signed: Array) -> dict[str, float]:
+        """Return how far other weights would break each constraint, as cvxpy measures it; rule name to amount."""
+        amounts: dict[str, float] = {}
+        for part in self._parts:
+            part.x.value = signed
+            amounts[f"custom.{part.name}"] = float(np.max(part.problem.constraints[0].violation()))
+        return amounts
+
     def onto(self, program: Program) -> Program:
         """Return the program with these constraints as further cones."""
         blocks = [self._reduce(part, program.sign) for part in self._parts]

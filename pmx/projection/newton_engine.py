@@ -21,7 +21,7 @@ class KernelUnavailableError(Exception):
     """The compiled kernel cannot be loaded on this machine; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """The program's rows one-sided, and its positions grouped by the rules that they meet.
 

@@ -63,6 +63,10 @@ def project_to_feasible(
     *,
     buckets: Mapping[str, str] | None = None,
     previous: pd.Series | Mapping[str, float] | None = None,
+    gated: Gates = None,
+    covariance: pd.DataFrame | None = None,
+    adv: Mapping[str, float] | pd.Series | None = None,
+    nav: float | None = None,
     engine: Engine = "auto",
 ) -> Allocation:
     """Return the weights closest to given ones that obey the policy.
@@ -77,6 +81,8 @@ def project_to_feasible(
         Where the policy's own lists should not decide.
     previous : Series or mapping by symbol, fraction of NAV, optional
         What is held now.
+    gated, covariance, adv, nav
+        As in :meth:`Projector.solve`; needed only by policies whose rules need them.
     engine : {"auto", "newton", "cvxpy"}
         Which engine answers.
 
@@ -96,7 +102,9 @@ def project_to_feasible(
     if policy.bypassed:
         return bypass(wish, cash)
     held = None if previous is None else by_position(previous, policy, buckets)[0]
-    return Projector(policy, _universe(wish, held)).project(wish, previous=held, engine=engine)
+    return Projector(policy, _universe(wish, held)).project(
+        wish, previous=held, gated=gated, covariance=covariance, adv=adv, nav=nav, engine=engine
+    )
 
 
 def by_position(

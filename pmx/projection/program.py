@@ -25,7 +25,7 @@ Index = NDArray[np.intp]
 ConeKind = Literal["zero", "nonnegative", "second_order"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cone:
     """One cone row block ``s = h − G u − H a ∈ K``.
 
@@ -52,7 +52,7 @@ class Cone:
         return np.asarray(self.h - self.G @ u - self.H @ auxiliary, dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RuleRecord:
     """A named rule of the policy and where it lives in the program.
 
@@ -92,7 +92,7 @@ class RuleRecord:
     complement: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """The arrays of one projection. ``n`` positions, ``K`` rows.
 
@@ -175,7 +175,7 @@ class Program:
         return 0.5 * float(np.abs(u - self.previous).sum())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Point:
     """A primal and dual point of a program: what an engine hands to the certificate.
 

@@ -84,6 +84,9 @@ class Projector:
             from pmx.projection.extra import ExtraConstraints
 
             self._extra = ExtraConstraints(constraints, list(self.index))
+            taken = {f"custom.{name}" for name in policy.risk_buckets.custom_rules} & set(self._extra.names)
+            if taken:
+                raise DataError(f"rule {min(taken)} is in the policy already; give your constraint another name")
 
     @property
     def problem(self) -> cp.Problem:
@@ -304,6 +307,7 @@ class Projector:
             residual_symbol=limits.residual_symbol,
             residual_room=self._book.room_for(limits.residual_symbol, program.sign * point.u),
             cash_min=limits.cash_min or 0.0,
+            own_violations=None if self._extra is None else self._extra.violations,
         )
 
     @cached_property

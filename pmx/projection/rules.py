@@ -44,7 +44,8 @@ class RuleBook:
                 f"(it has {', '.join(policy.risk_buckets.buckets)}); add the bucket or move the positions"
             )
         safe = set(policy.safe_buckets)
-        self._risk_role = np.array([bucket not in safe for bucket in self.buckets], dtype=bool)
+        # A risk asset does not become safe by being held in a safe bucket.
+        self._risk_role = np.array([b not in safe or not policy.admits(b, s) for b, s in self.positions], dtype=bool)
         self._members_of_bucket = {
             bucket: np.flatnonzero(self.buckets == bucket) for bucket in dict.fromkeys(self.buckets)
         }
@@ -186,7 +187,7 @@ class RuleBook:
                 "barbell.safe_bucket.max_weight",
                 risk,
                 lo=1.0 - barbell.safe_bucket.max_weight,
-                penalty=barbell.safe_bucket.max_weight_penalty,
+                penalty=barbell.safe_bucket.max_weight_penalty * build.strongest_wish,
                 complement=True,
             )
         if barbell.risk_bucket.max_weight is not None:

@@ -49,7 +49,11 @@ class BarbellConstraint:
         self.policy = policy.override(changes)
 
     def project_to_feasible(
-        self, weights: pd.Series | Mapping[str, float], *, buckets: Mapping[str, str] | None = None
+        self,
+        weights: pd.Series | Mapping[str, float],
+        *,
+        buckets: Mapping[str, str] | None = None,
+        covariance: pd.DataFrame | None = None,
     ) -> Allocation:
         """Return the weights closest to given ones that obey the barbell.
 
@@ -59,6 +63,8 @@ class BarbellConstraint:
             ``CASH`` is ignored: cash is what is left.
         buckets : mapping of symbol to bucket, optional
             Where the policy's own lists should not decide.
+        covariance : DataFrame, symbol × symbol, optional
+            Annualised; needed where the policy has a volatility cap or the metric ``risk``.
 
         Returns
         -------
@@ -71,4 +77,4 @@ class BarbellConstraint:
         """
         from pmx.projection import project_to_feasible
 
-        return project_to_feasible(weights, self.policy, buckets=buckets)
+        return project_to_feasible(weights, self.policy, buckets=buckets, covariance=covariance)
