@@ -31,6 +31,14 @@ class Format(StrEnum):
     csv = "csv"
 
 
+class EngineName(StrEnum):
+    """Which engine answers."""
+
+    auto = "auto"
+    newton = "newton"
+    cvxpy = "cvxpy"
+
+
 @reporting
 def solve(
     weights: Annotated[
@@ -60,6 +68,9 @@ def solve(
         Path | None,
         typer.Option(metavar="FILE", help="Annualised covariance, symbol by symbol; for volatility_max."),
     ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="auto: the fast engine, or cvxpy where cones or its certificate ask for it.")
+    ] = EngineName.auto,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Also write the answer to a .csv or .json file.")
     ] = None,
@@ -76,7 +87,7 @@ def solve(
     wish, held = _read(weights, policy), None if previous is None else _read(previous, policy)
     scales = scales_from(scale)
     gates = gates_from(gate, policy.execution.gate_mode, _symbols(wish, held))
-    allocation = _solve(policy, wish, held, relative, scales, gates, covariance)
+    allocation = _solve(policy, wish, held, relative, scales, gates, covariance, engine)
     words = allocation.explain() if explain else None
     if out is not None:
         content = _csv(allocation) if out.suffix.lower() == ".csv" else _json(allocation, policy, words)
@@ -118,6 +129,7 @@ def _solve(
     scales: dict[str, float] | None,
     gates: dict[str, str],
     covariance: Path | None,
+    engine: EngineName,
 ) -> Allocation:
     from pmx.data import read_covariance
     from pmx.projection import Projector, by_position, project_to_feasible
@@ -130,7 +142,7 @@ def _solve(
     index = wishes.index if held is None else wishes.index.append(held.index).unique()
     projector = Projector(policy, index.tolist())
     ask = projector.solve if relative else projector.project
-    return ask(wishes, risk_scale=scales, previous=held, gated=gates, covariance=matrix)
+    return ask(wishes, risk_scale=scales, previous=held, gated=gates, covariance=matrix, engine=engine.value)
 
 
 def _csv(allocation: Allocation) -> str:

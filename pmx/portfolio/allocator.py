@@ -62,7 +62,8 @@ class NavAllocator:
         \text{clamp}_b = \rho_b \, \mathrm{clip}(\text{base}_b \, s_b), \qquad \rho_b = \sum_{j \in b} |r_j| .
 
     A scale above 1 lifts the wish. A scale below 1 is not multiplied into it: it bounds the bucket, by a rule
-    that has a price like any other.
+    that has a price like any other. With ``risk_buckets.enabled: false`` every budget is all of NAV, whatever the
+    scale: a relative weight is then a fraction of NAV.
 
     Parameters
     ----------
@@ -84,9 +85,10 @@ class NavAllocator:
         buckets = policy.risk_buckets.buckets
         self._names = tuple(buckets)
         self._order = {name: position for position, name in enumerate(buckets)}
-        self._base = np.array([bucket.base_nav_frac for bucket in buckets.values()], dtype=float)
-        self._min = np.array([bucket.min_nav_frac for bucket in buckets.values()], dtype=float)
-        self._max = np.array([bucket.max_nav_frac for bucket in buckets.values()], dtype=float)
+        limits = [(b.base_nav_frac, b.min_nav_frac, b.max_nav_frac) for b in buckets.values()]
+        if not policy.risk_buckets.enabled:
+            limits = [(1.0, 1.0, 1.0)] * len(limits)
+        self._base, self._min, self._max = np.array(limits, dtype=float).reshape(len(limits), 3).T
         self._layout: tuple[pd.Index[str], NDArray[np.intp]] | None = None
 
     def allocate(

@@ -17,6 +17,7 @@ from pmx.portfolio import LinearRules
 from pmx.projection.certificate import HARD_TOLERANCE, Certificate, cone_violation
 from pmx.projection.explain import RuleReading, attribution_table, read_rules, rules_table
 from pmx.projection.program import Array, Index, Point, Program
+from pmx.projection.residual import Residual
 
 #: A soft rule has given way when it is overrun by more than this.
 RELAXED_ABOVE = 1e-9
@@ -53,10 +54,8 @@ class Allocation:
         The positions.
     program, point : Program and Point, or None
         The arrays that were solved and their solution; None when the layer was bypassed.
-    residual_symbol : str or None
-        Symbol that takes what is left above the minimum of cash.
-    residual_room : float, fraction of NAV
-        What it may take beside its own positions without breaking its own cap.
+    residual_part : Residual or None
+        The residual symbol, if the policy has one, and what it may take.
     own_violations : callable or None
         Signed weights to what they break of the user's own constraints.
     cash_min : float, fraction of NAV
@@ -70,11 +69,14 @@ class Allocation:
     wished: Array
     program: Program | None = None
     point: Point | None = None
-    residual_symbol: str | None = None
-    residual_room: float = math.inf
+    residual_part: Residual | None = None
     cash_min: float = 0.0
     given_cash: float | None = None
     own_violations: Callable[[Array], dict[str, float]] | None = None
+
+    def __post_init__(self) -> None:
+        self.signed.setflags(write=False)
+        self.wished.setflags(write=False)
 
     @cached_property
     def positions(self) -> pd.Series:
@@ -87,12 +89,17 @@ class Allocation:
         return pd.Series(self.wished.copy(), index=self.index, name="target")
 
     @property
+    def residual_symbol(self) -> str | None:
+        """Symbol that takes what is left above the minimum of cash; None where cash does."""
+        return None if self.residual_part is None else self.residual_part.symbol
+
+    @property
     def residual(self) -> float:
         """What the residual symbol takes beside its own positions, fraction of NAV; 0 when there is none."""
-        if self.residual_symbol is None or self.given_cash is not None:
+        if self.residual_part is None:
             return 0.0
         left = 1.0 - math.fsum(self.signed.tolist()) - self.cash_min
-        return max(min(left, self.residual_room), 0.0)
+        return max(min(left, self.residual_part.room), 0.0)
 
     @property
     def cash(self) -> float:
@@ -122,7 +129,9 @@ class Allocation:
         """One record for each named rule, as plain data; see :class:`pmx.projection.explain.RuleReading`."""
         if self.program is None or self.point is None:
             return ()
-        return tuple(read_rules(self.program, self.point))
+        seen = {} if self.residual_part is None else self.residual_part.coefficients
+        added = {name: a * self.residual for name, a in seen.items()}
+        return tuple(read_rules(self.program, self.point, added))
 
     @cached_property
     def rules(self) -> pd.DataFrame:
@@ -134,7 +143,7 @@ class Allocation:
         """One row a position: target, what each rule took or gave, weight; rows sum exactly."""
         if self.program is None or self.point is None:
             return pd.DataFrame({"target": self.target, "weight": self.positions})
-        return attribution_table(self.program, self.point, self.index)
+        return attribution_table(self.program, self.point, self.index, self.wished)
 
     @property
     def safe_weight(self) -> float:
@@ -229,8 +238,7 @@ class Allocation:
         return pd.Series(broken, name="violation", dtype="float64").rename_axis("rule")
 
 
-def _note_bounds(program: Program, note: object, excess: Array, owners: Index) -> None:
-    assert callable(note)
+def _note_bounds(program: Program, note: Callable[[str, float], None], excess: Array, owners: Index) -> None:
     for j in np.flatnonzero(excess > HARD_TOLERANCE):
         owner = int(owners[j])
         note(program.rules[owner].name if owner >= 0 else "sign", float(excess[j]))

@@ -89,9 +89,18 @@ class ProgramBuilder:
         self.lo_owner: list[int] = []
         self.hi_owner: list[int] = []
         self.penalty: list[float] = []
-        self._seen: dict[tuple[bytes, float], int] = {}
+        self._seen: dict[bytes, int] = {}
         self.turnover_max, self.turnover_penalty = np.inf, np.inf
         self.cones: list[Cone] = []
+
+    def pull_on(self, coefficients: Array, *limits: float | None) -> float:
+        """Return the strongest pull against a row, per unit of its left-hand side."""
+        size = float(np.abs(coefficients).max(initial=0.0))
+        if size == 0.0:
+            return self.strongest_pull
+        members = coefficients != 0.0
+        reach = max((abs(limit) / size for limit in limits if limit is not None), default=0.0)
+        return max(self.strongest_pull, float(self.distance[members].max()) * reach) / size
 
     def row(
         self,
@@ -106,7 +115,8 @@ class ProgramBuilder:
     ) -> None:
         """Add ``lo ≤ coefficients · u ≤ hi``; a row already there keeps the tighter limits."""
         coefficients = coefficients + 0.0  # −0.0 and 0.0 are the same row
-        k = self._seen.setdefault((coefficients.tobytes(), penalty), len(self.A))
+        # Soft rules each pay their own price, so only hard ones share a row.
+        k = self._seen.setdefault(coefficients.tobytes(), len(self.A)) if np.isinf(penalty) else len(self.A)
         rule = len(self.rules)
         if k == len(self.A):
             self.A.append(coefficients)

@@ -33,6 +33,8 @@ DISTANCE_TOLERANCE = 1e-6
 CONIC_DISTANCE_TOLERANCE = 1e-5
 #: A soft rule overrun by no more than this is held: the excess is rounding, and enters the residual instead.
 ROUNDING = 1e-12
+#: Multipliers on auxiliary variables must cancel to this.
+AUXILIARY_TOLERANCE = 1e-10
 #: A rule this close to its limit is on it: the sum that says otherwise is itself not known better.
 LAST_PLACE = 1e-15
 
@@ -127,7 +129,9 @@ def primal_residual(program: Program, point: Point) -> float:
     worst = [0.0, float(np.max(program.lower - u, initial=0.0)), float(np.max(u - program.upper, initial=0.0))]
     if len(program.A):
         value = program.A @ u
-        excess = np.maximum(value - program.hi, program.lo - value)
+        # A rule on a small multiple of weights is as strict about the weights as any other.
+        size = np.minimum(np.abs(program.A).max(axis=1, initial=0.0), 1.0)
+        excess = np.maximum(value - program.hi, program.lo - value) / np.where(size > 0.0, size, 1.0)
         held = np.isinf(program.penalty) | (excess <= ROUNDING)
         worst.append(float(np.max(excess[held], initial=0.0)))
     if program.has_turnover_rule:
@@ -219,16 +223,23 @@ def _cone_gap(cone: Cone, z: Array, point: Point) -> float:
     s = cone.slack(point.u, point.auxiliary)
     if cone.kind != "second_order":
         return float(np.abs(z) @ np.abs(s))
-    return abs(math.fsum((z * s).tolist()))
+    outside = max(float(np.linalg.norm(s[1:]) - s[0]), 0.0)
+    return max(math.fsum((z * s).tolist()) + float(z[0]) * outside, 0.0)
 
 
 def _auxiliary_gap(program: Program, point: Point) -> float:
-    """First-order allowance for multipliers that do not quite cancel on auxiliary variables."""
+    """Return an allowance for multipliers that do not quite cancel on auxiliary variables.
+
+    These are variables that cvxpy brought in to rewrite a constraint (the value of a norm, say). The bound assumes
+    that at the optimum each lies within 1 + |its value here| of its value here; beyond rounding it is infinite.
+    """
     if not program.n_auxiliary:
         return 0.0
     residual = np.zeros(program.n_auxiliary)
     for cone, z in zip(program.cones, point.cones, strict=True):
         residual = residual + cone.H.T @ z
+    if float(np.abs(residual).max()) > AUXILIARY_TOLERANCE:
+        return math.inf
     return float(np.abs(residual) @ (1.0 + np.abs(point.auxiliary)))
 
 
@@ -237,4 +248,4 @@ def _in_dual_cone(cone: Cone, z: Array) -> bool:
         return True
     if cone.kind == "nonnegative":
         return bool((z >= 0).all())
-    return float(np.linalg.norm(z[1:])) <= float(z[0]) * (1.0 + 1e-12)
+    return float(np.linalg.norm(z[1:])) <= float(z[0]) * (1.0 + 1e-15)

@@ -265,7 +265,7 @@ class CvxpyEngine:
                 cp.error.SolverError,
                 ValueError,
             ) as error:  # ValueError: cvxpy's "cannot take this kind of problem"
-                return str(error).splitlines()[0]
+                return (str(error).splitlines() or [type(error).__name__])[0]
         return str(self.problem.status)
 
     def _point(self, program: Program, hard: Sides, soft: Sides) -> Point:

@@ -10,7 +10,7 @@ so every term on the right, divided by ``d_j``, is the part of the cut that one 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +23,10 @@ BINDING = 1e-9
 
 #: Column of the attribution for positions that stop at zero because a wish never changes its sign.
 SIGN = "sign"
+#: Column for wishes to take the other side that the trading rules did not let get through zero.
+THROUGH_ZERO = "through_zero"
+#: Column for what the prices do not account for; only where an answer's prices are not sharp.
+UNEXPLAINED = "unexplained"
 #: Column for the objective's own trading cost ``κ``.
 TURNOVER_COST = "turnover.cost"
 
@@ -108,10 +112,14 @@ def forces(program: Program, point: Point) -> Forces:
     )
 
 
-def read_rules(program: Program, point: Point) -> list[RuleReading]:
-    """Return one reading for each named rule, in the order of the rules."""
+def read_rules(program: Program, point: Point, added: Mapping[str, float] | None = None) -> list[RuleReading]:
+    """Return one reading for each named rule, in the order of the rules.
+
+    ``added`` is what something beside the positions (the residual symbol) adds to a rule's left-hand side, by name.
+    """
     force = forces(program, point)
-    return [_read(program, point, force, i, rule) for i, rule in enumerate(program.rules)]
+    more = added or {}
+    return [_read(program, point, force, i, rule, more.get(rule.name, 0.0)) for i, rule in enumerate(program.rules)]
 
 
 def rules_table(readings: Sequence[RuleReading]) -> pd.DataFrame:
@@ -120,10 +128,10 @@ def rules_table(readings: Sequence[RuleReading]) -> pd.DataFrame:
     return pd.DataFrame([reading[1:] for reading in readings], index=index, columns=RULE_COLUMNS)
 
 
-def _read(program: Program, point: Point, force: Forces, i: int, rule: RuleRecord) -> RuleReading:
+def _read(program: Program, point: Point, force: Forces, i: int, rule: RuleRecord, added: float) -> RuleReading:
     implied_by = ""
     if rule.kind == "row":
-        value = float(program.A[rule.index] @ point.u)
+        value = float(program.A[rule.index] @ point.u) + added
         lo, hi = rule.lo, rule.hi
         y = float(point.rows[rule.index])
         above, below = int(program.hi_owner[rule.index]), int(program.lo_owner[rule.index])
@@ -136,6 +144,7 @@ def _read(program: Program, point: Point, force: Forces, i: int, rule: RuleRecor
         value, lo, hi, price = program.turnover(point.u), -np.inf, rule.hi, point.turnover
     elif rule.kind == "bound":
         value, lo, hi, price = _bound_line(program, point, force, i, rule)
+        value += added
     else:
         value, lo, hi, price = _cone_line(program, point, rule)
     slack = min(hi - value, value - lo)
@@ -193,25 +202,38 @@ def _cone_line(program: Program, point: Point, rule: RuleRecord) -> tuple[float,
     return -room, -np.inf, 0.0, price
 
 
-def attribution_table(program: Program, point: Point, index: pd.MultiIndex) -> pd.DataFrame:
+def attribution_table(
+    program: Program, point: Point, index: pd.MultiIndex, wished: Array | None = None
+) -> pd.DataFrame:
     """Return the walk from wish to weight, one row a position, signed fractions of NAV.
 
-    Columns: ``target``, one for each rule that moved something, ``weight``. ``target`` plus the rules' columns equals
-    ``weight``.
+    Columns: ``target`` (``wished`` where given), one for each rule that moved something, ``weight``. ``target`` plus
+    the rules' columns equals ``weight``.
     """
     moves = {name: move for name, move in _moves(program, point).items() if np.any(move != 0.0)}
-    wish, weight = program.sign * program.target, program.sign * point.u
-    _absorb_rounding(list(moves.values()), weight - wish)
+    solved, weight = program.sign * program.target, program.sign * point.u
+    left = _absorb_rounding(list(moves.values()), weight - solved)
+    if np.any(left != 0.0):
+        moves[UNEXPLAINED] = left
+    wish = solved if wished is None else wished
+    if np.any(wish != solved):
+        moves = {THROUGH_ZERO: solved - wish, **moves}
     return pd.DataFrame({"target": wish, **moves, "weight": weight}, index=index)
 
 
-def _absorb_rounding(moves: list[Array], change: Array) -> None:
-    """Let the largest move of each position carry what rounding left over, so that its row sums."""
+def _absorb_rounding(moves: list[Array], change: Array) -> Array:
+    """Let the largest move of each position carry what rounding left over, so that its row sums.
+
+    Return what is too large to be rounding (an answer whose prices are not exact, say), shape (n,).
+    """
+    left = np.array([change[j] - math.fsum(move[j] for move in moves) for j in range(len(change))])
     if not moves:
-        return
-    largest = np.argmax(np.abs(np.array(moves)), axis=0)
-    for j, k in enumerate(largest):
-        moves[k][j] += change[j] - math.fsum(move[j] for move in moves)
+        return left
+    sizes = np.abs(np.array(moves))
+    rounding = np.abs(left) <= 1e-12 * (1.0 + sizes.sum(axis=0))
+    for j in np.flatnonzero(rounding):
+        moves[int(np.argmax(sizes[:, j]))][j] += left[j]
+    return np.where(rounding, 0.0, left)
 
 
 def _moves(program: Program, point: Point) -> dict[str, Array]:

@@ -89,6 +89,12 @@ class ExtraConstraints:
                     f"constraint {name!r} is {constraint!r}, not a cvxpy constraint; compare cvxpy expressions of the "
                     "weights with <=, >= or =="
                 )
+            foreign = [v.name() for v in constraint.variables() if v.id != x.id]
+            if foreign:
+                raise SolverError(
+                    f"constraint {name!r} has the variable {foreign[0]!r} of its own; write it with the weights and "
+                    "parameters alone, so that it can be certified"
+                )
             problem = cp.Problem(cp.Minimize(cp.sum(x) * 0.0), [constraint])
             if not problem.is_dcp(dpp=True):
                 raise SolverError(

@@ -42,6 +42,9 @@ def solve(
     >>> bool(alloc.rules.loc["clamp.ts_core", "binding"])
     True
     """
+    if not isinstance(relative_weights, pd.Series):
+        kind = type(relative_weights).__name__
+        raise DataError(f"relative_weights must be a Series indexed by (bucket, symbol); got {kind}")
     if policy.bypassed:
         return bypass(relative_weights)
     index = _universe(relative_weights, previous)
@@ -111,7 +114,14 @@ def by_position(
     weights: pd.Series | Mapping[str, float], policy: Policy, buckets: Mapping[str, str] | None = None
 ) -> tuple[pd.Series, float | None]:
     """Return weights by (bucket, symbol), and the cash that they named if any."""
-    series = weights if isinstance(weights, pd.Series) else pd.Series(dict(weights), dtype="float64")
+    if not isinstance(weights, pd.Series | Mapping):
+        raise DataError(f"weights must be a Series or a mapping by symbol; got {type(weights).__name__}")
+    try:
+        series = pd.Series(weights if isinstance(weights, pd.Series) else dict(weights)).astype("float64")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"weights must be numbers: {error}") from error
+    if series.index.has_duplicates:
+        raise DataError(f"weights name {series.index[series.index.duplicated()][0]} twice; add them up")
     if series.index.nlevels == 2:
         return series, None
     cash = float(series[CASH]) if CASH in series.index else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from pmx.errors import DataError, SolverError
-from pmx.policy import Policy
+from pmx.policy import CASH, Policy
 from pmx.portfolio import NavAllocator
 from pmx.projection.allocation import RELAXED_ABOVE, Allocation, Status
 from pmx.projection.builder import Inputs
 from pmx.projection.certificate import Certificate
 from pmx.projection.chain import ENGINES, Engine, EngineChain
 from pmx.projection.program import Array, Point, Program
+from pmx.projection.residual import Residual, ResidualBook
 from pmx.projection.rules import RuleBook
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 Gates = Mapping[str, str] | Iterable[str] | None
 GATE_MODES = ("reduce_only", "exit")
 LEVELS = ["bucket", "symbol"]
+#: A position this small has left its side.
+ZERO = 1e-12
 
 
 class Projector:
@@ -76,7 +80,13 @@ class Projector:
             raise DataError(f"position {self.index[self.index.duplicated()][0]} is named twice in the universe")
         self._position = {position: j for j, position in enumerate(self.index)}
         self._book = RuleBook(policy, list(self.index))
+        if CASH in self.index.get_level_values("symbol"):
+            raise DataError(f"a position is named {CASH}, which stands for cash; rename the symbol")
         self._allocator = NavAllocator(policy)
+        portfolio = policy.risk_buckets.portfolio
+        self._residual: ResidualBook | None = None
+        if portfolio.residual_symbol is not None and policy.safe_buckets and not policy.bypassed:
+            self._residual = ResidualBook(policy, list(self.index))
         solver = policy.execution.solver
         self._chain = EngineChain(tuple(dict.fromkeys([solver.name, *solver.fallbacks])))
         self._extra: ExtraConstraints | None = None
@@ -114,9 +124,11 @@ class Projector:
         risk_scale : mapping or Series by bucket, optional
             Scale ``s_b``; 1 where not named.
         previous : Series by (bucket, symbol), fraction of NAV, optional
-            Signed weights held now. Without it there are no turnover, liquidity or reduce-only limits to refer to.
+            Signed weights held now. Without it nothing is held as far as rules are concerned: there are no turnover and
+            liquidity limits, and a ``reduce_only`` gate lets nothing in.
         gated : mapping of symbol to {"reduce_only", "exit"}, or iterable of symbols, optional
-            Gated symbols; without a mode, the policy's ``execution.gate_mode``.
+            Gated symbols; without a mode, the policy's ``execution.gate_mode``. Symbols outside the universe are
+            ignored.
         covariance : DataFrame, symbol × symbol, optional
             Annualised. Needed for ``volatility_max`` and the metric ``risk``.
         adv : mapping or Series by symbol, in base currency a day, optional
@@ -203,6 +215,8 @@ class Projector:
             return {}
         if isinstance(gated, str):
             raise DataError(f"gated must be a mapping or a list of symbols, not the single string {gated!r}")
+        if not isinstance(gated, Iterable):
+            raise DataError(f"gated must be a mapping or a list of symbols; got {type(gated).__name__}")
         if not isinstance(gated, Mapping):
             return dict.fromkeys(gated, self.policy.execution.gate_mode)
         for symbol, mode in gated.items():
@@ -210,7 +224,7 @@ class Projector:
                 raise DataError(f"gate of {symbol} is {mode!r}; it must be 'reduce_only' or 'exit'")
         return dict(gated)
 
-    def _covariance(self, covariance: pd.DataFrame | None) -> Array | None:
+    def _covariance(self, covariance: pd.DataFrame | None, symbols: list[str]) -> Array | None:
         if covariance is None:
             return None
         if not isinstance(covariance, pd.DataFrame):
@@ -221,7 +235,6 @@ class Projector:
         for labels in (covariance.index, covariance.columns):
             if labels.has_duplicates:
                 raise DataError(f"the covariance names {labels[labels.duplicated()][0]} twice; keep one of them")
-        symbols = self.index.get_level_values("symbol")
         missing = [s for s in symbols if s not in covariance.index or s not in covariance.columns]
         if missing:
             raise DataError(f"the covariance has no row and column for {missing[0]}; add it or drop the position")
@@ -275,37 +288,81 @@ class Projector:
             raise SolverError(f"engine {engine!r} does not exist; choose one of {', '.join(ENGINES)}")
         held = None if previous is None else self._array(previous, "previous")
         leaning = signed_wish if held is None else np.where(signed_wish == 0.0, held, signed_wish)
-        program = self._write(
-            Inputs(
-                sign=np.where(leaning < 0, -1.0, 1.0),
-                target=np.asarray(target, dtype=np.float64),
-                clamps=clamps,
-                held=held,
-                gates=self._gates(gated),
-                tradable=self._tradable(adv, nav),
-                covariance=self._covariance(covariance),
-            )
+        inputs = Inputs(
+            sign=np.where(leaning < 0, -1.0, 1.0),
+            target=np.asarray(target, dtype=np.float64),
+            clamps=clamps,
+            held=held,
+            gates=self._gates(gated),
+            tradable=self._tradable(adv, nav),
+            covariance=self._covariance(covariance, list(self.index.get_level_values("symbol"))),
         )
         self._chain.reserve(self._room)
-        point, certificate = self._chain.solve(program, engine)
-        return self._allocation(program, point, certificate, signed_wish)
+        inputs, program, point, certificate = self._through_zero(inputs, signed_wish, engine)
+        residual = None
+        if self._residual is not None:
+            symbols = [symbol for _, symbol in self._residual.positions]
+            residual = self._residual.residual(inputs, point.u, self._covariance(covariance, symbols))
+        return self._allocation(program, point, certificate, signed_wish, residual)
+
+    def _through_zero(self, inputs: Inputs, wish: Array, engine: Engine) -> tuple[Inputs, Program, Point, Certificate]:
+        """Solve; where trading is limited, a position takes the other side only once the rules let it leave this one.
+
+        Signs are fixed in a program, so a position that shall turn is first wished to zero on the side where it is
+        held. If it gets there, it is solved again on the side where it is wished.
+        """
+        turning = np.zeros(len(wish), dtype=bool) if inputs.held is None else wish * inputs.held < 0.0
+        if inputs.held is None or not turning.any() or not self._trading_limited:
+            return inputs, *self._answer(inputs, engine)
+        target, toward = inputs.target, inputs.sign
+        staying = replace(inputs, sign=np.where(turning, -toward, toward), target=np.where(turning, 0.0, target))
+        first = self._answer(staying, engine)
+        through = turning & (first[1].u <= ZERO)
+        if inputs.tradable is not None:
+            through &= np.abs(inputs.held) <= inputs.tradable
+        if not through.any():
+            return staying, *first
+        stuck = turning & ~through
+        inputs = replace(inputs, sign=np.where(stuck, -toward, toward), target=np.where(stuck, 0.0, target))
+        return inputs, *self._answer(inputs, engine)
+
+    @property
+    def _trading_limited(self) -> bool:
+        trading = self.policy.execution
+        limits = (trading.turnover.max, trading.liquidity.participation, trading.turnover.cost or None)
+        return any(limit is not None for limit in limits)
+
+    def _answer(self, inputs: Inputs, engine: Engine) -> tuple[Program, Point, Certificate]:
+        program = self._write(inputs)
+        return program, *self._chain.solve(program, engine)
+
+    def _wished(self, program: Program, signed_wish: Array) -> Array:
+        """Return the wishes as they were asked for, also of positions that could not turn."""
+        held_back = signed_wish * program.sign < 0.0
+        return np.where(held_back, signed_wish, program.sign * program.target)
 
     def _write(self, inputs: Inputs) -> Program:
         program = self._book.program(inputs)
         return program if self._extra is None else self._extra.onto(program)
 
-    def _allocation(self, program: Program, point: Point, certificate: Certificate, signed_wish: Array) -> Allocation:
+    def _allocation(
+        self,
+        program: Program,
+        point: Point,
+        certificate: Certificate,
+        signed_wish: Array,
+        residual: Residual | None,
+    ) -> Allocation:
         limits = self.policy.risk_buckets.portfolio
         return Allocation(
             status=Status.RELAXED if relaxed(program, point) else Status.OPTIMAL,
             certificate=certificate,
             index=self.index,
             signed=program.sign * point.u,
-            wished=np.copysign(program.target, signed_wish) if program.n else np.zeros(0),
+            wished=self._wished(program, signed_wish),
             program=program,
             point=point,
-            residual_symbol=limits.residual_symbol,
-            residual_room=self._book.room_for(limits.residual_symbol, program.sign * point.u),
+            residual_part=residual,
             cash_min=limits.cash_min or 0.0,
             own_violations=None if self._extra is None else self._extra.violations,
         )
@@ -353,7 +410,7 @@ def relaxed(program: Program, point: Point) -> bool:
 
 def bypass(weights: pd.Series, cash: float | None = None) -> Allocation:
     """Return the caller's weights unchanged, bit for bit."""
-    values = weights.to_numpy(dtype=np.float64)
+    values = weights.to_numpy(dtype=np.float64).copy()
     return Allocation(
         status=Status.BYPASSED,
         certificate=Certificate(0.0, 0.0, 0.0, "none", "the policy layer is switched off"),

@@ -96,18 +96,6 @@ class RuleBook:
             found.append((barbell.safe_bucket.max_per_position, "barbell.safe_bucket.max_per_position"))
         return min(found) if found else None
 
-    def room_for(self, symbol: str | None, signed: Array) -> float:
-        """Return what a symbol may take beside given weights before it reaches its own cap, fraction of NAV."""
-        if symbol is None:
-            return 0.0
-        members = self._members_of_symbol.get(symbol, np.empty(0, dtype=np.intp))
-        barbell = self.policy.barbell
-        caps = [barbell.symbol_caps.get(symbol), barbell.safe_bucket.max_per_position]
-        limit = min((cap for cap in caps if cap is not None), default=np.inf)
-        if not barbell.enable_barbell_allocation:
-            return float(np.inf)
-        return float(limit - np.abs(signed[members]).sum())
-
     def risk_mask(self, sign: Array) -> np.ndarray:
         """Return which positions count as risk, shape (n,): those of a risk bucket, and every short."""
         return self._risk_role | (sign < 0)
@@ -122,7 +110,6 @@ class RuleBook:
         DataError
             When a rule or the metric needs data that was not given (covariance, tradable volume).
         """
-        inputs = self._without_blocked_flips(inputs)
         build = ProgramBuilder(self.policy, inputs, self._distance(inputs))
         self._portfolio_rows(build)
         self._bucket_rows(build)
@@ -133,24 +120,6 @@ class RuleBook:
         self._gates(build)
         self._volatility(build)
         return build.finish()
-
-    def _without_blocked_flips(self, inputs: Inputs) -> Inputs:
-        """Where liquidity is too thin to cross zero in one go, the wish becomes: get out first."""
-        if inputs.held is None or inputs.tradable is None:
-            return inputs
-        along = inputs.sign * inputs.held
-        stuck = along < -inputs.tradable
-        if not stuck.any():
-            return inputs
-        return Inputs(
-            sign=np.where(stuck, -inputs.sign, inputs.sign),
-            target=np.where(stuck, 0.0, inputs.target),
-            clamps=inputs.clamps,
-            held=inputs.held,
-            gates=inputs.gates,
-            tradable=inputs.tradable,
-            covariance=inputs.covariance,
-        )
 
     def _portfolio_rows(self, build: ProgramBuilder) -> None:
         limits = self.policy.risk_buckets.portfolio
@@ -224,7 +193,7 @@ class RuleBook:
                 row,
                 lo=-np.inf if rule.min is None else rule.min,
                 hi=np.inf if rule.max is None else rule.max,
-                penalty=np.inf if rule.hard else rule.penalty * build.strongest_pull,
+                penalty=np.inf if rule.hard else rule.penalty * build.pull_on(row, rule.min, rule.max),
             )
 
     def _symbol_caps(self, build: ProgramBuilder) -> None:

@@ -150,8 +150,8 @@ class SignalRouter:
         return rank.bucket if rank.admitted else None
 
     def _budgets(self, risk_scale: Mapping[str, float] | pd.Series[float] | None) -> dict[str, float]:
-        """Return what each whole bucket may take; all of NAV while the policy layer is switched off."""
-        if self._policy.bypassed:
+        """Return what each whole bucket may take; all of NAV while budgets are switched off."""
+        if not self._policy.risk_buckets.enabled:
             return dict.fromkeys(self._buckets, 1.0)
         scales = {} if risk_scale is None else {str(name): float(scale) for name, scale in risk_scale.items()}
         return {

@@ -245,11 +245,12 @@ def test_what_is_left_goes_into_the_residual_symbol_and_the_minimum_stays_in_cas
     targets = pd.DataFrame({("core", "A"): [0.3] * 12, ("safe", "BIL"): [0.1] * 12}, index=dates)
     result = pmx.backtest(prices, RESIDUAL, targets=targets, costs=0.001)
     reconcile(result, prices, 1e6)
-    decided = pd.DataFrame({"A": [0.3] * 12, "BIL": [0.65] * 12, "CASH": [0.05] * 12}, index=dates)
+    bills = [0.0] * 3 + [0.65] * 9  # before its first price it cannot stand in for cash
+    decided = pd.DataFrame({"A": [0.3] * 12, "BIL": bills, "CASH": [0.7 - b for b in bills]}, index=dates)
     np.testing.assert_allclose(result.weights[["A", "BIL", "CASH"]], decided, rtol=0, atol=1e-9)
-    # It is bought at the second close that it has, for its own wish is decided at the first, and cash waits till then.
+    # It is bought at the second close that it has, for it is decided at the first, and cash waits till then.
     assert result.positions[("safe", "BIL")].to_numpy().nonzero()[0][0] == 4
-    assert result.positions[(UNASSIGNED, "BIL")].to_numpy().nonzero()[0][0] == 3
+    assert result.positions[(UNASSIGNED, "BIL")].to_numpy().nonzero()[0][0] == 4
     worth = result.positions.mul(prices[["A", "BIL", "BIL"]].to_numpy()).fillna(0.0).div(result.nav, axis=0)
     np.testing.assert_allclose(worth.loc[dates[4:], (UNASSIGNED, "BIL")], 0.55, rtol=0, atol=1e-3)
     np.testing.assert_allclose(result.bucket_weights.loc[dates[4:], "CASH"], 0.05, rtol=0, atol=1e-3)

@@ -62,7 +62,7 @@ def test_an_infeasible_policy_is_3_and_names_the_clash(pmx_command, wishes):
 
 def test_no_certified_answer_is_4(pmx_command, wishes):
     none = ("--set", "execution.solver.name=NOPE", "--set", "execution.solver.fallbacks=[]")
-    result = pmx_command("solve", "--weights", wishes, *none)
+    result = pmx_command("solve", "--weights", wishes, *none, "--engine", "cvxpy")
     assert (result.exit_code, result.stdout) == (4, "")
     assert result.stderr.startswith("no certified answer: ")
     assert "NOPE" in result.stderr

@@ -23,38 +23,38 @@ def policy(name: str, *fallbacks: str) -> pmx.Policy:
 
 
 def test_the_first_solver_answers_and_says_so():
-    certificate = pmx.solve(policy("CLARABEL", "OSQP"), WISH).certificate
+    certificate = pmx.solve(policy("CLARABEL", "OSQP"), WISH, engine="cvxpy").certificate
     assert certificate.engine == "cvxpy/CLARABEL"
     assert certificate.note == "polished"
 
 
 def test_a_solver_that_is_not_installed_is_skipped_and_named():
-    allocation = pmx.solve(policy("ABSENT", "MISSING", "CLARABEL"), WISH)
+    allocation = pmx.solve(policy("ABSENT", "MISSING", "CLARABEL"), WISH, engine="cvxpy")
     assert allocation.certificate.accepted
     assert allocation.certificate.engine == "cvxpy/CLARABEL"
     assert "ABSENT: not installed" in allocation.certificate.note
     assert "MISSING: not installed" in allocation.certificate.note
     assert "cvxpy/CLARABEL" in allocation.explain()
-    plain = pmx.solve(policy("CLARABEL"), WISH)
+    plain = pmx.solve(policy("CLARABEL"), WISH, engine="cvxpy")
     assert (allocation.positions == plain.positions).all()
 
 
 def test_what_is_skipped_is_logged(caplog):
     with caplog.at_level(logging.INFO, logger="pmx.projection"):
-        pmx.solve(policy("ABSENT", "CLARABEL"), WISH)
+        pmx.solve(policy("ABSENT", "CLARABEL"), WISH, engine="cvxpy")
     assert "ABSENT: not installed" in caplog.text
 
 
 def test_a_chain_of_missing_solvers_gives_no_answer():
     with pytest.raises(SolverError) as failure:
-        pmx.solve(policy("ABSENT", "MISSING"), WISH)
+        pmx.solve(policy("ABSENT", "MISSING"), WISH, engine="cvxpy")
     for text in ("ABSENT: not installed", "MISSING: not installed", "install another cvxpy solver", "execution.yml"):
         assert text in str(failure.value)
 
 
 def test_a_solver_named_twice_is_tried_once():
     with pytest.raises(SolverError) as failure:
-        pmx.solve(policy("ABSENT", "ABSENT"), WISH)
+        pmx.solve(policy("ABSENT", "ABSENT"), WISH, engine="cvxpy")
     assert str(failure.value).count("ABSENT") == 1
 
 
@@ -63,7 +63,7 @@ def test_a_failed_chain_leaves_the_projector_usable():
     projector = pmx.Projector(policy("ABSENT"), WISH.index)
     for _ in range(2):
         with pytest.raises(SolverError):
-            projector.solve(WISH)
+            projector.solve(WISH, engine="cvxpy")
 
 
 @pytest.mark.parametrize("solver", INSTALLED)
@@ -71,7 +71,7 @@ def test_every_solver_alone_reaches_the_same_certified_answer(solver):
     for seed in range(12):
         case = random_case(seed)
         solver_alone = {"execution.solver.name": solver, "execution.solver.fallbacks": []}
-        alone = pmx.solve(case.policy.override(solver_alone), case.relative, **case.arguments)
+        alone = pmx.solve(case.policy.override(solver_alone), case.relative, **case.arguments, engine="cvxpy")
         usual = pmx.solve(case.policy, case.relative, **case.arguments)
         assert alone.certificate.engine == f"cvxpy/{solver}"
         assert alone.certificate.accepted
@@ -84,7 +84,7 @@ def test_every_solver_alone_reaches_the_same_certified_answer(solver):
 def test_every_solver_alone_recovers_planted_optima(solver):
     for seed in range(4):
         known = planted(seed, n=12, rows=6, soft=True, trades="soft")
-        point, certificate = EngineChain((solver,)).solve(known.program)
+        point, certificate = EngineChain((solver,)).solve(known.program, "cvxpy")
         assert certificate.engine == f"cvxpy/{solver}"
         assert float(np.abs(point.u - known.point.u).max()) <= 1e-6
 

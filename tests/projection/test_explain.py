@@ -266,7 +266,7 @@ def test_the_words_name_positions_rules_and_proof():
     assert "core/B wanted 30.00%, gets 25.00%: barbell.risk.cap -5.00%" in text
     assert "safe/T" not in text
     assert "Proof: worst hard-rule violation" in text
-    assert "cvxpy/" in text
+    assert "newton" in text
 
 
 def test_the_words_say_what_gave_way_and_where_it_is_written():

@@ -121,7 +121,7 @@ def test_the_problem_follows_the_parametrized_rules_and_holds_the_latest_solve()
     projector = pmx.Projector(policy(execution__turnover__max=0.3), POSITIONS)
     problem = projector.problem
     assert problem.is_dcp(dpp=True)
-    allocation = projector.project(series([0.3, 0.4, 0.2, 0.3]), previous=series([0.1, 0.1, 0.1, 0.1]))
+    allocation = projector.project(series([0.3, 0.4, 0.2, 0.3]), previous=series([0.1, 0.1, 0.1, 0.1]), engine="cvxpy")
     assert problem.status == "optimal"
     (u,) = [v for v in problem.variables() if v.name() == "u"]
     assert np.allclose(u.value, allocation.positions, atol=1e-5)
@@ -218,7 +218,7 @@ def test_with_one_flag_on_the_layer_is_not_bypassed():
         chosen = policy(**{key: False})
         allocation = pmx.Projector(chosen, POSITIONS).project(series([0.9, 0.9, 0.9, 0.9]))
         assert allocation.status is not Status.BYPASSED
-        assert allocation.certificate.engine.startswith("cvxpy/")
+        assert allocation.certificate.engine == "newton"
 
 
 # --- refusals --------------------------------------------------------------------------------------------

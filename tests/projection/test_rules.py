@@ -594,7 +594,7 @@ def test_a_soft_rule_gives_way_where_a_hard_one_forces_it():
     assert allocation.positions[A] == pytest.approx(0.3, abs=1e-12)
     line = allocation.rules.loc["custom.own"]
     assert line["violation"] == pytest.approx(0.3, abs=1e-9)
-    assert line["shadow_price"] == pytest.approx(3.0 * 0.5, abs=1e-9)  # penalty × the strongest pull
+    assert line["shadow_price"] == pytest.approx(3.0 * 0.6, abs=1e-9)  # penalty × the pull of the limit itself
     assert allocation.status is Status.RELAXED
 
 

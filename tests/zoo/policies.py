@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pandas as pd
+
 from pmx.policy import Policy
 
 MARKETS = {"us": ["US*"], "ngx": ["NGX*"], "em": ["EM*"]}
