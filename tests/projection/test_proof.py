@@ -68,7 +68,7 @@ def test_a_rule_on_a_small_multiple_of_a_weight_is_as_strict_as_any():
 
 
 def test_soft_rules_on_the_same_weights_each_pay_their_own_price():
-    """With ρ = .4 × pull .2 = .08 the rule at .10 alone leads to .12; the one at .11 adds its price, and .11 is best."""
+    """With ρ = .08 the rule at .10 alone leads to .12; the one at .11 adds its price, and .11 is best."""
     soft = {"symbols": {"A": 1.0}, "hard": False, "penalty": 0.4}
     rules = {"c": soft | {"max": 0.10}, "d": soft | {"max": 0.11}}
     for engine in ("newton", "cvxpy"):
