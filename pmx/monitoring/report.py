@@ -185,7 +185,7 @@ def _last_decision(result: BacktestResult) -> Iterator[str]:
         yield heading("Its rules", 3)
         if result.safe_floor > 0:
             floor, most = tables.percent(result.safe_floor), tables.percent(1.0 - result.safe_floor)
-            hint = f"Floor and cap of the safe weight are written over the risk positions: {floor} safe is {most} risk."
+            hint = f"The floor of the safe weight is written over the risk positions: {floor} safe is {most} risk."
             yield paragraph(hint, "soft")
         rules = tables.rules_table(result.last)
         marks = ["bites" if cell != tables.NONE else "" for cell in rules["shadow price"]]
