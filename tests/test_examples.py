@@ -25,7 +25,7 @@ def output(capsys):
 
 
 def test_every_example_has_its_test():
-    tested = {"solve_weights.py", "backtest_targets.py", "custom_constraint.py"}
+    tested = {"solve_weights.py", "backtest_targets.py", "custom_constraint.py", "live_cycle.py"}
     assert {file.name for file in EXAMPLES} == tested
 
 
@@ -42,6 +42,14 @@ def test_backtest_targets(output):
     assert len(floors) == 2
     for words in floors:
         assert float(words[-3].rstrip(",")) >= float(words[-1]) - 1e-9
+
+
+def test_live_cycle(output):
+    text = output("live_cycle.py")
+    assert "NAV " in text
+    assert "ts_core" in text
+    assert "Allocation(" in text
+    assert any(side in text for side in ("BUY", "SELL"))
 
 
 def test_custom_constraint(output):

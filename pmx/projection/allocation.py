@@ -40,7 +40,7 @@ class Status(enum.StrEnum):
         }[self]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Allocation:
     """Feasible weights with certificate, prices and attribution.
 
@@ -153,6 +153,13 @@ class Allocation:
             return 1.0 - math.fsum(np.abs(self.signed).tolist())
         return 1.0 - math.fsum((rule * self.point.u).tolist())
 
+    def __repr__(self) -> str:
+        c = self.certificate
+        return (
+            f"Allocation({self.status}: {len(self.signed)} positions, cash {self.cash:.2%}, within "
+            f"{c.distance_bound:.0e} of the optimum by {c.engine}; see .weights, .rules, .attribution, .explain())"
+        )
+
     def explain(self) -> str:
         """Return the allocation in words: each position that was cut, by which rules and how much."""
         lines = [f"{self.status.advice}"]
@@ -220,11 +227,9 @@ class Allocation:
 
         own = self.own_violations(p.sign * u) if self.own_violations is not None else {}
         value = p.A @ u
-        for k in np.flatnonzero(np.isinf(p.penalty)):
-            if p.hi_owner[k] >= 0:
-                note(p.rules[int(p.hi_owner[k])].name, float(value[k] - p.hi[k]))
-            if p.lo_owner[k] >= 0:
-                note(p.rules[int(p.lo_owner[k])].name, float(p.lo[k] - value[k]))
+        for rule in p.rules:
+            if rule.kind == "row" and rule.hard:
+                note(rule.name, max(float(value[rule.index]) - rule.hi, rule.lo - float(value[rule.index])))
         _note_bounds(p, note, u - p.upper, p.upper_owner)
         _note_bounds(p, note, p.lower - u, p.lower_owner)
         if p.has_turnover_rule and np.isinf(p.turnover_penalty):

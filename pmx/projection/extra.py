@@ -83,7 +83,10 @@ class ExtraConstraints:
         n = len(positions)
         self._parts: list[_Canonical] = []
         x = cp.Variable(n, name="x")
-        for name, constraint in write(Weights(x, positions)).items():
+        written = write(Weights(x, positions))
+        if not isinstance(written, Mapping):
+            raise SolverError(f"constraints must return a mapping of name to constraint; it returned {written!r}")
+        for name, constraint in written.items():
             if not isinstance(constraint, cp.Constraint):
                 raise SolverError(
                     f"constraint {name!r} is {constraint!r}, not a cvxpy constraint; compare cvxpy expressions of the "

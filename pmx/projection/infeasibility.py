@@ -133,9 +133,28 @@ def _minimal(limits: Limits, candidates: list[int]) -> list[int]:
     return kept
 
 
+def _with_twins(program: Program, relaxation: dict[int, float]) -> dict[int, float]:
+    """Add the rules on the same row that would stop a relaxed rule before it has given way as far as it must."""
+    full = dict(relaxation)
+    for i, amount in relaxation.items():
+        rule = program.rules[i]
+        if rule.kind != "row":
+            continue
+        reach_up = rule.hi + amount if program.hi_owner[rule.index] == i else np.inf
+        reach_down = rule.lo - amount if program.lo_owner[rule.index] == i else -np.inf
+        for k, twin in enumerate(program.rules):
+            if k != i and twin.kind == "row" and twin.index == rule.index:
+                need = max(reach_up - twin.hi if np.isfinite(reach_up) else 0.0, 0.0)
+                need = max(need, twin.lo - reach_down if np.isfinite(reach_down) else 0.0)
+                if need > CLASH:
+                    full[k] = max(need, full.get(k, 0.0))
+    return full
+
+
 def refuse(program: Program, clash: list[int], relaxation: dict[int, float], multipliers: dict[int, float]) -> None:
     """Raise for rules, given by index, that clash; their cheapest relaxation; their multipliers."""
     rules = program.rules
+    relaxation = _with_twins(program, relaxation)
     lines = [f"  {rules[i].name} ({rules[i].source})" for i in clash]
     ways = [f"{rules[i].name} by {amount:.4%} of NAV" for i, amount in relaxation.items()]
     raise InfeasibleError(

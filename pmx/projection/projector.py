@@ -174,7 +174,7 @@ class Projector:
         """Project given weights, signed fractions of NAV by (bucket, symbol), onto the policy.
 
         Like :meth:`solve`, but the wish is given in NAV fractions and no budget is applied to it first. A
-        ``risk_scale`` below 1 clamps the bucket to its scaled budget.
+        ``risk_scale`` below 1 clamps the bucket to its scaled maximum, ``max(scale · max_nav_frac, min_nav_frac)``.
         """
         if self.policy.bypassed:
             return bypass(targets)
@@ -266,9 +266,14 @@ class Projector:
         return room
 
     def _scaled_budgets(self, risk_scale: Mapping[str, float] | pd.Series) -> dict[str, float]:
-        buckets = list(dict.fromkeys(self.index.get_level_values("bucket")))
-        first = pd.Series(1.0, index=pd.MultiIndex.from_tuples([(b, "") for b in buckets], names=LEVELS))
-        return dict(self._allocator.allocate(first, risk_scale).clamps)
+        """Return the clamps of wishes in fractions of NAV: scaled maxima, so that a scale of 1 changes nothing."""
+        if not self.policy.risk_buckets.enabled:
+            return {}
+        first = dict.fromkeys(self.index.get_level_values("bucket"))
+        ones = pd.Series(1.0, index=pd.MultiIndex.from_tuples([(b, "") for b in first], names=LEVELS))
+        clamped = self._allocator.allocate(ones, risk_scale).clamps
+        buckets = self.policy.risk_buckets.buckets
+        return {b: max(float(risk_scale[b]) * buckets[b].max_nav_frac, buckets[b].min_nav_frac) for b in clamped}
 
     # -- the solve -------------------------------------------------------------------------------------------
 
@@ -339,7 +344,7 @@ class Projector:
     def _wished(self, program: Program, signed_wish: Array) -> Array:
         """Return the wishes as they were asked for, also of positions that could not turn."""
         held_back = signed_wish * program.sign < 0.0
-        return np.where(held_back, signed_wish, program.sign * program.target)
+        return np.where(held_back, signed_wish, program.sign * program.target) + 0.0
 
     def _write(self, inputs: Inputs) -> Program:
         program = self._book.program(inputs)
@@ -358,7 +363,7 @@ class Projector:
             status=Status.RELAXED if relaxed(program, point) else Status.OPTIMAL,
             certificate=certificate,
             index=self.index,
-            signed=program.sign * point.u,
+            signed=program.sign * point.u + 0.0,  # no −0.0
             wished=self._wished(program, signed_wish),
             program=program,
             point=point,

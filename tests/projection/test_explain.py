@@ -215,6 +215,8 @@ BOUNDED = {
             {A: 0.9, B: 0.2},
             {
                 "leverage.gross": 0.2,
+                "bucket.core.max": 0.1,
+                "barbell.safe.floor": 0.1,
                 "barbell.risk.cap": 0.4,
                 "volatility.max": math.hypot(0.18, 0.06) - 0.1,
                 "turnover.max": 0.05,

@@ -88,7 +88,7 @@ ALONE = {
     "bucket max": Alone("bucket.core.max", {"core": {"max_nav_frac": 0.5}}, {A: 0.45, B: -0.05, T: 0.4}, 0.5, 0.05),
     "clamp": Alone(
         "clamp.core",
-        {"core": {"base_nav_frac": 0.55}},
+        {"core": {"base_nav_frac": 0.5, "max_nav_frac": 0.55}},
         {A: 0.42, B: -0.02, T: 0.4},
         0.44,
         0.08,
