@@ -35,7 +35,7 @@ class Status(enum.StrEnum):
         """What to make of it, in a sentence."""
         return {
             Status.OPTIMAL: "Every rule holds; these are the weights closest to the wish.",
-            Status.RELAXED: "Every hard rule holds; a soft rule gave way, see `violation` in the rules table.",
+            Status.RELAXED: "Every hard rule holds; a soft rule gave way: the rules table says which, and by how much.",
             Status.BYPASSED: "The policy layer is switched off; these are the caller's weights, unchanged.",
         }[self]
 
