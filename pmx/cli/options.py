@@ -57,6 +57,8 @@ def gates_from(entries: list[str] | None, default: str, symbols: set[str]) -> di
     gates: dict[str, str] = {}
     for entry in entries or ():
         symbol, equals, mode = entry.rpartition("=")
+        if equals and mode not in GATES and symbol in symbols:
+            raise UsageError(f"--gate {entry!r}: a gate is reduce_only or exit, not {mode!r}")
         if not equals or mode not in GATES:
             symbol, mode = entry, default
         if symbol not in symbols:

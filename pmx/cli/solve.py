@@ -55,7 +55,11 @@ def solve(
         bool, typer.Option("--relative", help="The weights are shares of their bucket, as the signal router gives.")
     ] = False,
     previous: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What is held now, fractions of NAV, same format.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What is held now, fractions of NAV, same format. What the wishes leave out is wished to zero.",
+        ),
     ] = None,
     scale: Annotated[
         list[str] | None, typer.Option(metavar="BUCKET=NUMBER", help="Risk scale of a bucket. Repeatable.")

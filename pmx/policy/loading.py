@@ -102,7 +102,7 @@ def write_default_policy(directory: str | Path, overwrite: bool = False) -> list
     target = Path(directory)
     files = [target / name for name in FILE_NAMES]
     raise_if_any(
-        Problem(str(file), "", "exists already", "choose another directory, or ask to overwrite")
+        Problem(str(file), "", "exists already", "choose another directory, or overwrite it (--force)")
         for file in files
         if file.is_dir() or (file.exists() and not overwrite)
     )

@@ -81,3 +81,9 @@ def test_the_traceback_is_there_for_those_who_ask(pmx_command, monkeypatch):
     assert result.exit_code == 2
     assert "Traceback (most recent call last)" in result.stderr
     assert "data error: none.csv: does not exist" in result.stderr
+
+
+def test_a_gate_of_an_unknown_kind_is_named(pmx_command, wishes):
+    result = pmx_command("solve", "--weights", wishes, "--gate", "SP500=reduce-only")
+    assert result.exit_code == 2
+    assert "a gate is reduce_only or exit, not 'reduce-only'" in result.stderr
