@@ -39,11 +39,12 @@ def test_the_planted_point_certifies_itself(kind):
         assert certificate.duality_gap <= 1e-13
 
 
+@pytest.mark.parametrize("engine", ["auto", "cvxpy"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_planted_optima_are_recovered(kind):
+def test_planted_optima_are_recovered(kind, engine):
     for seed in range(5):
         known = planted(seed, **KINDS[kind])
-        point, certificate = EngineChain(("CLARABEL", "OSQP", "SCS")).solve(known.program)
+        point, certificate = EngineChain(("CLARABEL", "OSQP", "SCS")).solve(known.program, engine)
         error = float(np.linalg.norm(point.u - known.point.u))
         assert error <= 1e-6, (seed, error, certificate)
         assert error <= certificate.distance_bound + 1e-9
