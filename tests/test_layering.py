@@ -158,3 +158,10 @@ def test_importing_pmx_imports_nothing_heavy():
     code = f"import sys, pmx; print(*[name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.split() == []
+
+
+def test_the_certificate_shares_nothing_with_the_engines():
+    """It judges them, so it may know the arrays of a program and nothing that solves one."""
+    source = (PACKAGE / "projection" / "certificate.py").read_text(encoding="utf-8")
+    own = {target for target, *_ in imported(ast.parse(source)) if target.startswith("pmx")}
+    assert own == {"pmx.projection.program"}

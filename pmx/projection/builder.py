@@ -186,10 +186,8 @@ class ProgramBuilder:
         source = self.policy.source("execution.turnover.max")
         self.rules.append(RuleRecord("turnover.max", source, np.isinf(penalty), "turnover", hi=cap))
 
-    def cone(self, name: str, key: str, kind: str, G: Array, h: Array, *, hi: float = np.inf) -> None:
-        """Add ``h − G u ∈ K``."""
-        if kind != "second_order":
-            raise AssertionError(kind)
+    def second_order(self, name: str, key: str, G: Array, h: Array, *, hi: float = np.inf) -> None:
+        """Add the second-order cone ``h − G u ∈ K``."""
         self.rules.append(RuleRecord(name, self.policy.source(key), True, "cone", cones=(len(self.cones),), hi=hi))
         self.cones.append(Cone("second_order", np.ascontiguousarray(G), h, np.zeros((len(h), 0))))
 

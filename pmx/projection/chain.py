@@ -22,7 +22,8 @@ from pmx.projection.infeasibility import require_feasible
 from pmx.projection.least_prices import with_least_prices
 from pmx.projection.polish import polish_dual
 from pmx.projection.polish_conic import polish_conic
-from pmx.projection.program import Point, Program, best_response, linear_term
+from pmx.projection.program import Point, Program
+from pmx.projection.response import best_response, linear_term
 
 if TYPE_CHECKING:
     from pmx.projection.cvxpy_engine import CvxpyEngine, Shape

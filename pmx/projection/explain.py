@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pmx.projection.program import Array, Point, Program, RuleRecord, linear_term
+from pmx.projection.program import Array, Point, Program, RuleRecord
+from pmx.projection.response import linear_term
 
 BINDING = 1e-9
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pmx.projection.program import Array, Point, Program, linear_term
+from pmx.projection.program import Array, Point, Program
+from pmx.projection.response import linear_term
 
 
 def with_least_prices(program: Program, point: Point) -> Point:

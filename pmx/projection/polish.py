@@ -17,7 +17,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from pmx.projection.program import Array, Point, Program, best_response
+from pmx.projection.program import Array, Point, Program
+from pmx.projection.response import best_response
 
 MAX_ROUNDS = 40
 RESIDUAL = 1e-15

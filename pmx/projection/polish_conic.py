@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from pmx.projection.polish import RESIDUAL, DualModel
-from pmx.projection.program import Array, Point, Program, best_response, linear_term
+from pmx.projection.program import Array, Point, Program
+from pmx.projection.response import best_response, linear_term
 
 MAX_STEPS = 12
 

@@ -246,7 +246,7 @@ class RuleBook:
         factor = square_root(covariance) * build.inputs.sign  # rows: Lᵀ, columns scaled by σ
         G = np.vstack([np.zeros((1, build.n)), -factor])
         h = np.concatenate([[cap], np.zeros(factor.shape[0])])
-        build.cone("volatility.max", "risk_buckets.portfolio.volatility_max", "second_order", G, h, hi=cap)
+        build.second_order("volatility.max", "risk_buckets.portfolio.volatility_max", G, h, hi=cap)
 
     def _distance(self, inputs: Inputs) -> Array:
         metric = self.policy.risk_buckets.portfolio.distance
