@@ -1,9 +1,10 @@
 """The one convex problem: written from the policy, solved, certified, explained."""
 
 from pmx.projection.allocation import RELAXED_ABOVE, Allocation, Status
-from pmx.projection.builder import Inputs
+from pmx.projection.batch import AllocationBatch
 from pmx.projection.certificate import Certificate, certify
 from pmx.projection.chain import EngineChain
+from pmx.projection.frame import Inputs
 from pmx.projection.one_off import by_position, project_to_feasible, solve
 from pmx.projection.program import Cone, Point, Program, RuleRecord
 from pmx.projection.projector import Projector
@@ -12,6 +13,7 @@ from pmx.projection.rules import RuleBook
 __all__ = [
     "RELAXED_ABOVE",
     "Allocation",
+    "AllocationBatch",
     "Certificate",
     "Cone",
     "EngineChain",

@@ -15,7 +15,14 @@ from pmx.errors import DataError
 from pmx.policy import CASH
 from pmx.portfolio import LinearRules
 from pmx.projection.certificate import HARD_TOLERANCE, Certificate, cone_violation
-from pmx.projection.explain import RuleReading, attribution_table, read_rules, rules_table
+from pmx.projection.explain import (
+    RuleFigures,
+    RuleReading,
+    attribution_table,
+    read_rules,
+    rule_figures,
+    rules_table,
+)
 from pmx.projection.program import Array, Index, Point, Program
 from pmx.projection.residual import Residual
 
@@ -46,8 +53,6 @@ class Allocation:
 
     Attributes
     ----------
-    status : Status
-        ``OPTIMAL``, ``RELAXED`` or ``BYPASSED``.
     certificate : Certificate
         How far from the exact answer these weights can be at most.
     index : MultiIndex (bucket, symbol)
@@ -62,7 +67,6 @@ class Allocation:
         What stays in cash when there is a residual symbol.
     """
 
-    status: Status
     certificate: Certificate
     index: pd.MultiIndex
     signed: Array
@@ -77,6 +81,13 @@ class Allocation:
     def __post_init__(self) -> None:
         self.signed.setflags(write=False)
         self.wished.setflags(write=False)
+
+    @cached_property
+    def status(self) -> Status:
+        """``OPTIMAL``, ``RELAXED`` or ``BYPASSED``."""
+        if self.program is None or self.point is None:
+            return Status.BYPASSED
+        return Status.RELAXED if relaxed(self.program, self.point) else Status.OPTIMAL
 
     @cached_property
     def positions(self) -> pd.Series:
@@ -124,14 +135,25 @@ class Allocation:
         """Signed weight of each bucket, fraction of NAV."""
         return self.positions.groupby(level="bucket", sort=False).sum()
 
+    @property
+    def figures(self) -> RuleFigures:
+        """What a ledger of many days adds up of each rule, as arrays."""
+        if self.program is None or self.point is None:
+            return RuleFigures((), (), np.zeros(0, bool), np.zeros(0), np.zeros(0))
+        return rule_figures(self.program, self.point, self._beside)
+
+    @property
+    def _beside(self) -> dict[str, float]:
+        """What the residual symbol adds to each rule's left-hand side."""
+        seen = {} if self.residual_part is None else self.residual_part.coefficients
+        return {name: a * self.residual for name, a in seen.items()}
+
     @cached_property
     def readings(self) -> tuple[RuleReading, ...]:
         """One record for each named rule, as plain data; see :class:`pmx.projection.explain.RuleReading`."""
         if self.program is None or self.point is None:
             return ()
-        seen = {} if self.residual_part is None else self.residual_part.coefficients
-        added = {name: a * self.residual for name, a in seen.items()}
-        return tuple(read_rules(self.program, self.point, added))
+        return tuple(read_rules(self.program, self.point, self._beside))
 
     @cached_property
     def rules(self) -> pd.DataFrame:
@@ -247,6 +269,19 @@ def _note_bounds(program: Program, note: Callable[[str, float], None], excess: A
     for j in np.flatnonzero(excess > HARD_TOLERANCE):
         owner = int(owners[j])
         note(program.rules[owner].name if owner >= 0 else "sign", float(excess[j]))
+
+
+def relaxed(program: Program, point: Point) -> bool:
+    """Return whether a soft rule gave way by more than rounding."""
+    soft = np.isfinite(program.penalty)
+    if soft.any():
+        value = program.A[soft] @ point.u
+        if (np.maximum(value - program.hi[soft], program.lo[soft] - value) > RELAXED_ABOVE).any():
+            return True
+    if (program.floor - point.u > RELAXED_ABOVE).any():
+        return True
+    soft_turnover = program.has_turnover_rule and np.isfinite(program.turnover_penalty)
+    return bool(soft_turnover and program.turnover(point.u) - program.turnover_max > RELAXED_ABOVE)
 
 
 def _risk_row(program: Program) -> Array | None:

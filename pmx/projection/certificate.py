@@ -12,7 +12,7 @@ The gap is not taken as a difference of two objectives, which would lose half th
 terms that are each zero at the optimum and never negative: how much each position could still gain against
 the prices (Fenchel–Young), price times slack of every rule, unspent penalty times violation of every soft one.
 
-Nothing here is shared with a solver: only numpy and the arrays of the program.
+Nothing here is shared with a solver: only the arrays of the program, and a compiled kernel of its own.
 
 References
 ----------
@@ -32,13 +32,8 @@ from pmx.projection.program import Array, Cone, Point, Program
 HARD_TOLERANCE = 1e-9
 DISTANCE_TOLERANCE = 1e-6
 CONIC_DISTANCE_TOLERANCE = 1e-5
-#: A soft rule overrun by no more than this is held: the excess is rounding, and enters the residual instead.
-ROUNDING = 1e-12
 #: Multipliers on auxiliary variables must cancel to this.
 AUXILIARY_TOLERANCE = 1e-10
-#: Where a large price would make rounding look like distance, a rule this close to its limit is taken to be on it: the
-#: sum that says otherwise is itself not known better.
-LAST_PLACE = 1e-15
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,70 +87,35 @@ def certify(program: Program, point: Point, engine: str, note: str = "") -> Cert
     Certificate
         With infinite figures when anything is not finite.
     """
-    tolerance = CONIC_DISTANCE_TOLERANCE if program.cones else DISTANCE_TOLERANCE
-    u = point.u
-    numbers = [u, point.rows, point.auxiliary, *point.cones, np.array([point.turnover])]
-    if not all(np.isfinite(values).all() for values in numbers) or not duals_admissible(program, point):
+    from pmx.projection.kernels.judging import LAST_PLACE, judge
+
+    p = program
+    tolerance = CONIC_DISTANCE_TOLERANCE if p.cones else DISTANCE_TOLERANCE
+    if p.cones and not _cones_admissible(p, point):
         return Certificate(np.inf, np.inf, np.inf, engine, note, tolerance)
-    residual = primal_residual(program, point)
-    gap = _gap(program, point, 0.0)
-    distance = _reach(program, gap)
-    if distance > tolerance:
-        moved = _gap(program, point, LAST_PLACE)
-        if _reach(program, moved) <= tolerance:
-            note = "; ".join(filter(None, [note, f"limits within {LAST_PLACE:.0e} of their rules taken as met"]))
-            gap, distance = moved, _reach(program, moved)
+    pull = np.zeros(p.n if p.cones else 0)
+    for cone, z in zip(p.cones, point.cones, strict=True):
+        pull += cone.G.T @ z
+    residual, gap, moved, stiffness = judge(
+        p.A, p.lo, p.hi, p.penalty, p.distance, p.target, p.previous, p.cost, p.lower, p.upper, p.floor,
+        p.floor_penalty, p.turnover_max, p.turnover_penalty, point.u, point.rows, point.turnover, pull,
+    )  # fmt: skip
+    if p.cones and np.isfinite(residual):
+        residual = max([residual, *(cone_violation(cone, point.u, point.auxiliary) for cone in p.cones)])
+        more = [_cone_gap(cone, z, point) for cone, z in zip(p.cones, point.cones, strict=True)]
+        extra = math.fsum([*more, _auxiliary_gap(p, point)])
+        gap, moved = gap + extra, moved + extra
+    distance = math.sqrt(2.0 * gap / stiffness) if np.isfinite(gap) else np.inf
+    if distance > tolerance and math.sqrt(2.0 * moved / stiffness) <= tolerance:
+        note = "; ".join(filter(None, [note, f"limits within {LAST_PLACE:.0e} of their rules taken as met"]))
+        gap, distance = moved, math.sqrt(2.0 * moved / stiffness)
     return Certificate(residual, gap, distance, engine, note, tolerance)
 
 
-def _gap(program: Program, point: Point, last_place: float) -> float:
-    """Return the duality gap, with rules within ``last_place`` of their limits taken to be on them."""
-    return math.fsum(
-        [
-            *_position_gaps(program, point).tolist(),
-            *_row_gaps(program, point, last_place).tolist(),
-            _turnover_gap(program, point, last_place),
-            *(_cone_gap(cone, z, point) for cone, z in zip(program.cones, point.cones, strict=True)),
-            _auxiliary_gap(program, point),
-        ]
-    )
-
-
-def _reach(program: Program, gap: float) -> float:
-    """Return how far from the optimum a point with this gap can be, Euclidean, fraction of NAV."""
-    return math.sqrt(2.0 * gap / float(program.distance.min())) if program.n else 0.0
-
-
-def duals_admissible(program: Program, point: Point) -> bool:
-    """Return whether every dual has the right sign and none exceeds its penalty."""
-    y = point.rows
-    presses_nothing = ((y > 0) & np.isinf(program.hi)) | ((y < 0) & np.isinf(program.lo))
-    if presses_nothing.any() or (np.abs(y) > program.penalty).any():
-        return False
-    if not 0.0 <= point.turnover <= program.turnover_penalty:
-        return False
-    if point.turnover > 0 and not program.has_turnover_rule:
-        return False
-    return all(_in_dual_cone(cone, z) for cone, z in zip(program.cones, point.cones, strict=True))
-
-
-def primal_residual(program: Program, point: Point) -> float:
-    """Return the worst violation of a hard row, bound, cone or turnover rule, fraction of NAV."""
-    u = point.u
-    worst = [0.0, float(np.max(program.lower - u, initial=0.0)), float(np.max(u - program.upper, initial=0.0))]
-    if len(program.A):
-        value = program.A @ u
-        # A rule on a small multiple of weights is as strict about the weights as any other.
-        size = np.minimum(np.abs(program.A).max(axis=1, initial=0.0), 1.0)
-        excess = np.maximum(value - program.hi, program.lo - value) / np.where(size > 0.0, size, 1.0)
-        held = np.isinf(program.penalty) | (excess <= ROUNDING)
-        worst.append(float(np.max(excess[held], initial=0.0)))
-    if program.has_turnover_rule:
-        over = program.turnover(u) - program.turnover_max
-        if np.isinf(program.turnover_penalty) or over <= ROUNDING:
-            worst.append(over)
-    worst += [cone_violation(cone, u, point.auxiliary) for cone in program.cones]
-    return max(worst)
+def _cones_admissible(program: Program, point: Point) -> bool:
+    """Return whether the duals of cones are finite and in their dual cones."""
+    finite = all(np.isfinite(values).all() for values in (point.auxiliary, *point.cones))
+    return finite and all(_in_dual_cone(cone, z) for cone, z in zip(program.cones, point.cones, strict=True))
 
 
 def cone_violation(cone: Cone, u: Array, auxiliary: Array) -> float:
@@ -166,69 +126,6 @@ def cone_violation(cone: Cone, u: Array, auxiliary: Array) -> float:
     if cone.kind == "nonnegative":
         return float((-s).max(initial=-np.inf))
     return float(np.linalg.norm(s[1:]) - s[0])
-
-
-def _position_gaps(program: Program, point: Point) -> Array:
-    """Return what each position could still gain at the given prices, shape (n,); zero at its best response."""
-    d, t, p = program.distance, program.target, program.previous
-    f, rho = program.floor, program.floor_penalty
-    kappa = program.cost + 0.5 * point.turnover
-    g = program.A.T @ point.rows
-    for cone, z in zip(program.cones, point.cones, strict=True):
-        g = g + cone.G.T @ z
-
-    # The minimiser is one of: a kink (p, f), an end (lower, upper), or a stationary point of one smooth piece.
-    # Which one follows from the sign of the one-sided slopes, so it is found by bisecting the kinks.
-    def slope_right(at: Array) -> Array:
-        return d * (at - t) + g + np.where(at >= p, kappa, -kappa) - np.where(at >= f, 0.0, rho)
-
-    def slope_left(at: Array) -> Array:
-        return d * (at - t) + g + np.where(at > p, kappa, -kappa) - np.where(at > f, 0.0, rho)
-
-    best = np.where(slope_right(p) < 0, t - (g + kappa) / d, t - (g - kappa) / d)
-    best = np.where((slope_left(p) <= 0) & (slope_right(p) >= 0), p, best)
-    floored = np.isfinite(f)
-    if floored.any():
-        at = np.where(floored, f, 0.0)
-        below = floored & (slope_left(at) > 0)
-        best = np.where(below, t - (g - kappa - rho) / d, best)
-        best = np.where(floored & (slope_left(at) <= 0) & (slope_right(at) >= 0), at, best)
-    best = np.clip(best, program.lower, program.upper)
-
-    step = point.u - best
-    change = step * (0.5 * d * step + d * (best - t) + g)
-    change += kappa * (np.abs(point.u - p) - np.abs(best - p))
-    change += rho * (np.maximum(f - point.u, 0.0) - np.maximum(f - best, 0.0))
-    return np.asarray(np.where(step == 0.0, 0.0, np.abs(change)))
-
-
-def _row_gaps(program: Program, point: Point, last_place: float) -> Array:
-    """Price times slack of each row, plus unspent penalty times violation of each soft one, shape (K,)."""
-    y = point.rows
-    if not len(y):
-        return np.zeros(0)
-    value = program.A @ point.u
-    side = np.where(y > 0, program.hi, np.where(y < 0, program.lo, value))
-    soft = np.isfinite(program.penalty)
-    violation = np.maximum(np.maximum(value - program.hi, program.lo - value), 0.0)
-    gaps = np.abs(y) * np.maximum(np.abs(value - side) - last_place, 0.0)
-    if soft.any():
-        # On the violated side of a soft row the limit moves along: y (hi + v − A u) = 0.
-        pressed = np.where(y > 0, value - program.hi, np.where(y < 0, program.lo - value, 0.0))
-        gaps = np.where(soft, np.abs(y) * np.maximum(-pressed - last_place, 0.0), gaps)
-        unspent = np.where(soft, program.penalty - np.where(pressed > 0, np.abs(y), 0.0), 0.0)
-        held = np.abs(y) * np.maximum(violation - last_place, 0.0)
-        gaps = gaps + np.where(soft & (violation > 0), np.where(violation > ROUNDING, unspent * violation, held), 0.0)
-    return np.asarray(gaps)
-
-
-def _turnover_gap(program: Program, point: Point, last_place: float) -> float:
-    if not program.has_turnover_rule:
-        return 0.0
-    over = program.turnover(point.u) - program.turnover_max
-    if np.isinf(program.turnover_penalty) or over <= ROUNDING:
-        return point.turnover * max(abs(over) - last_place, 0.0)
-    return (program.turnover_penalty - point.turnover) * over
 
 
 def _cone_gap(cone: Cone, z: Array, point: Point) -> float:

@@ -10,7 +10,8 @@ certificate is logged and named in the certificate's ``note``. When none is left
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +21,7 @@ from pmx.errors import SolverError
 from pmx.projection.certificate import Certificate, certify
 from pmx.projection.infeasibility import require_feasible
 from pmx.projection.least_prices import with_least_prices
+from pmx.projection.newton_engine import NewtonEngine
 from pmx.projection.polish import polish_dual
 from pmx.projection.polish_conic import polish_conic
 from pmx.projection.program import Point, Program
@@ -36,25 +38,28 @@ log = logging.getLogger("pmx.projection")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """A program, and the same with its objective in a unit that suits engines.
+    """A program, and what its objective is multiplied with to suit engines.
 
     Engines stop at absolute tolerances; a metric of variances, say, should not be solved less sharply for its unit. So
-    where every position is soft, the objective is multiplied by ``unit`` until the stiffest is of order 1. Answers are
-    judged on the program as it was written.
+    where every position is soft, the objective is multiplied by ``unit``, a power of two, until the stiffest is of
+    order 1. Answers are judged on the program as it was written.
     """
 
     program: Program
-    scaled: Program
     unit: float
 
     @classmethod
     def of(cls, program: Program) -> Job:
         """Return the job of solving a program."""
         stiffest = float(program.distance.max())
-        if stiffest >= 0.1:
-            return cls(program, program, 1.0)
-        unit = 1.0 / stiffest
-        scaled = replace(
+        return cls(program, 1.0 if stiffest >= 0.1 else 2.0 ** -math.floor(math.log2(stiffest)))
+
+    def scaled(self) -> Program:
+        """Return the program in the unit that suits engines."""
+        program, unit = self.program, self.unit
+        if unit == 1.0:
+            return program
+        return replace(
             program,
             distance=program.distance * unit,
             cost=program.cost * unit,
@@ -62,23 +67,14 @@ class Job:
             penalty=program.penalty * unit,
             turnover_penalty=program.turnover_penalty * unit,
         )
-        return cls(program, scaled, unit)
 
     def judge(self, point: Point, engine: str, note: str) -> tuple[Point, Certificate]:
         """Return a point of the scaled program as one of the program itself, with its certificate."""
-        program = self.program
-        if self.unit != 1.0:
-            rows = np.clip(point.rows / self.unit, -program.penalty, program.penalty)
-            spent = np.abs(point.rows) >= self.scaled.penalty
-            point = replace(
-                point,
-                rows=np.where(spent, np.copysign(program.penalty, rows), rows),
-                turnover=program.turnover_penalty
-                if point.turnover >= self.scaled.turnover_penalty
-                else min(point.turnover / self.unit, program.turnover_penalty),
-                cones=tuple(z / self.unit for z in point.cones),
-            )
-        return point, certify(program, point, engine, note)
+        unit = self.unit
+        if unit != 1.0:
+            cones = tuple(z / unit for z in point.cones)
+            point = replace(point, rows=point.rows / unit, turnover=point.turnover / unit, cones=cones)
+        return point, certify(self.program, point, engine, note)
 
 
 class EngineChain:
@@ -88,28 +84,37 @@ class EngineChain:
     ----------
     solvers : tuple of str
         cvxpy solver names, in the order in which they are tried.
+    room : callable, optional
+        Returns the shape to compile for when cvxpy is first needed.
     """
 
-    def __init__(self, solvers: tuple[str, ...] = ("CLARABEL",)) -> None:
+    def __init__(self, solvers: tuple[str, ...] = ("CLARABEL",), room: Callable[[], Shape] | None = None) -> None:
         self.solvers = solvers
+        self._room = room
         self._compiled: CvxpyEngine | None = None
-        self._room: Shape | None = None
-
-    def reserve(self, shape: Shape) -> None:
-        """Compile for at least this shape when the first program arrives."""
-        self._room = shape
+        self._newton = NewtonEngine()
+        self._compiled_whole = False
 
     def compiled(self, shape: Shape) -> CvxpyEngine:
         """Return an engine with room for a shape, compiling one when the present one is too small."""
         from pmx.projection.cvxpy_engine import CvxpyEngine
 
         if self._compiled is None or not self._compiled.shape.holds(shape):
-            roomy = self._room is not None and self._room.holds(shape)
-            self._compiled = CvxpyEngine(self._room if roomy and self._room else shape)
+            room = shape if self._room is None else self._room()
+            self._compiled = CvxpyEngine(room if room.holds(shape) else shape)
         return self._compiled
 
-    def solve(self, program: Program, engine: Engine = "auto") -> tuple[Point, Certificate]:
+    def solve(self, program: Program, engine: Engine = "auto", start: Point | None = None) -> tuple[Point, Certificate]:
         """Return a certified point.
+
+        Parameters
+        ----------
+        program : Program
+            The problem.
+        engine : {"auto", "newton", "cvxpy"}
+            Which engine answers.
+        start : Point, optional
+            Where the Newton engine starts: prices of the rows of this program.
 
         Raises
         ------
@@ -123,7 +128,7 @@ class EngineChain:
         job = Job.of(program)
         misses: list[str] = []
         if engine != "cvxpy":
-            answer = _try_newton(job, misses)
+            answer = self._try_newton(job, misses, start)
             if answer is not None:
                 return answer
         if engine != "newton":
@@ -138,21 +143,40 @@ class EngineChain:
             "cvxpy solver and name it in execution.yml"
         )
 
+    def _try_newton(self, job: Job, misses: list[str], start: Point | None) -> tuple[Point, Certificate] | None:
+        """Try the fast engine; add to ``misses`` why it gave no answer."""
+        program = job.program
+        if program.cones:
+            misses.append("newton: takes no cones (a volatility cap, constraints of your own)")
+            return None
+        from pmx.projection.kernels.compiled import mark_complete
+
+        point, _ = self._newton.solve(program, job.unit, start)
+        certificate = certify(program, point, "newton")
+        if certificate.accepted:
+            if not self._compiled_whole:
+                mark_complete()
+                self._compiled_whole = True
+            return point, certificate
+        _miss(misses, "newton", certificate)
+        return None
+
     def _try_cvxpy(self, job: Job, misses: list[str]) -> tuple[Point, Certificate] | None:
         """Try the solvers in order; add to ``misses`` why the ones before the answer gave none."""
         from pmx.projection.cvxpy_engine import EngineFailureError, Shape
 
-        engine = self.compiled(Shape.of(job.scaled))
+        scaled = job.scaled()
+        engine = self.compiled(Shape.of(scaled))
         for solver in self.solvers:
             try:
-                guess = engine.solve(job.scaled, solver)
+                guess = engine.solve(scaled, solver)
             except EngineFailureError as failure:
                 if failure.infeasible:
                     require_feasible(job.program)
                 misses.append(str(failure))
                 log.info("%s", failure)
                 continue
-            point, certificate = _best(job, guess, f"cvxpy/{solver}", "; ".join(misses))
+            point, certificate = _best(job, scaled, guess, f"cvxpy/{solver}", "; ".join(misses))
             if certificate.accepted:
                 return point, certificate
             _miss(misses, solver, certificate)
@@ -172,35 +196,15 @@ class EngineChain:
         return point, certificate
 
 
-def _try_newton(job: Job, misses: list[str]) -> tuple[Point, Certificate] | None:
-    """Try the fast engine; add to ``misses`` why it gave no answer."""
-    from pmx.projection.newton_engine import KernelUnavailableError, solve_dual
-
-    if job.program.cones:
-        misses.append("newton: takes no cones (a volatility cap, constraints of your own)")
-        return None
-    try:
-        point, _ = solve_dual(job.scaled)
-    except KernelUnavailableError as error:
-        misses.append(f"newton: {error}")
-        log.warning("%s", misses[-1])
-        return None
-    point, certificate = job.judge(with_least_prices(job.scaled, point), "newton", "")
-    if certificate.accepted:
-        return point, certificate
-    _miss(misses, "newton", certificate)
-    return None
-
-
 def _miss(misses: list[str], engine: str, certificate: Certificate) -> None:
     misses.append(f"{engine}: residual {certificate.primal_residual:.1e}, distance {certificate.distance_bound:.1e}")
     log.info("an answer missed the certificate: %s", misses[-1])
 
 
-def _best(job: Job, guess: Point, engine: str, note: str) -> tuple[Point, Certificate]:
+def _best(job: Job, scaled: Program, guess: Point, engine: str, note: str) -> tuple[Point, Certificate]:
     """Return the first candidate that is accepted, or else the one with the smallest distance bound."""
     judged = []
-    for candidate, how in _candidates(job.scaled, guess):
+    for candidate, how in _candidates(scaled, guess):
         point, certificate = job.judge(candidate, engine, "; ".join(filter(None, [note, how])))
         if certificate.accepted:
             return point, certificate

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pmx.projection.frame import Ledger
 from pmx.projection.program import Array, Point, Program, RuleRecord
 from pmx.projection.response import linear_term
 
@@ -64,6 +65,24 @@ class RuleReading(NamedTuple):
     binding: bool
     violation: float
     implied_by: str
+
+
+class RuleFigures(NamedTuple):
+    """The rules at one answer as arrays over the rules; the names are one object for as long as the rules are the same.
+
+    Attributes
+    ----------
+    names, sources : tuple of str
+        As in :class:`RuleReading`; so are the arrays.
+    binding : array of bool
+    shadow_price, violation : array
+    """
+
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    binding: np.ndarray
+    shadow_price: Array
+    violation: Array
 
 
 RULE_COLUMNS = list(RuleReading._fields[1:])
@@ -121,6 +140,43 @@ def read_rules(program: Program, point: Point, added: Mapping[str, float] | None
     force = forces(program, point)
     more = added or {}
     return [_read(program, point, force, i, rule, more.get(rule.name, 0.0)) for i, rule in enumerate(program.rules)]
+
+
+def rule_figures(program: Program, point: Point, added: Mapping[str, float] | None = None) -> RuleFigures:
+    """Return what a ledger adds up of each rule; ``added`` as in :func:`read_rules`."""
+    rules, more = program.rules, added or {}
+    if not isinstance(rules, Ledger):
+        readings = read_rules(program, point, more)
+        columns = np.array([(r.slack, r.shadow_price) for r in readings]).reshape(len(readings), 2).T
+        return _figures(tuple(r.name for r in readings), tuple(r.source for r in readings), *columns)
+    frame, law, u = rules.frame, rules.frame.law, point.u
+    beside = np.array([more.get(name, 0.0) for name in frame.names]) if more else np.zeros(len(rules))
+    slack, price = np.empty(len(rules)), np.zeros(len(rules))
+    number, row = law.rule_number, law.rule_row
+    value = (program.A @ u)[row] + beside[number]
+    most = np.where(law.rule_clamp >= 0, rules.clamp[law.rule_clamp], law.rule_hi)
+    slack[number] = np.minimum(most - value, value - law.rule_lo)
+    y = point.rows[row]
+    owner = np.where(y > 0.0, program.hi_owner[row], program.lo_owner[row])
+    price[number] = np.where(owner == number, np.abs(y), 0.0)
+    caps = np.flatnonzero(law.cap_rule >= 0)
+    slack[law.cap_rule[caps]] = law.cap[caps] - u[caps] - beside[law.cap_rule[caps]]
+    force = forces(program, point)
+    for owners, pull in (
+        (program.upper_owner, force.upper),
+        (program.lower_owner, force.lower),
+        (program.floor_owner, force.floor),
+    ):
+        pressing = np.flatnonzero((pull != 0.0) & (owners >= 0))
+        np.add.at(price, owners[pressing], np.abs(pull[pressing]))
+    for i in frame.apart:
+        reading = _read(program, point, force, i, rules[i], float(beside[i]))
+        slack[i], price[i] = reading.slack, reading.shadow_price
+    return _figures(frame.names, frame.sources, slack, price)
+
+
+def _figures(names: tuple[str, ...], sources: tuple[str, ...], slack: Array, price: Array) -> RuleFigures:
+    return RuleFigures(names, sources, slack <= BINDING, price, np.maximum(-slack, 0.0))
 
 
 def rules_table(readings: Sequence[RuleReading]) -> pd.DataFrame:

@@ -7,140 +7,118 @@ returns is judged by the same certificate as any other answer.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
 
 from pmx.projection.program import Array, Index, Point, Program
 
-#: Complementarity at which the kernel stops, fraction of NAV: a few units in the last place of 1.
-TOLERANCE = 1e-15
-
-
-class KernelUnavailableError(Exception):
-    """The compiled kernel cannot be loaded on this machine; the message says why."""
+#: Matrices whose groups of positions are kept.
+GROUPINGS_KEPT = 16
+NO_CONES = np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
-    """The program's rows one-sided, and its positions grouped by the rules that they meet.
+class Grouping:
+    """Positions grouped by the rows that they meet: rows see a group only through sums.
 
     Attributes
     ----------
-    row : array of int, shape (n_sides,)
-        Row of each side.
-    direction : array, shape (n_sides,)
-        +1 for ``A u ≤ hi``, −1 for ``−A u ≤ −lo``.
-    equality : array of bool, shape (n_sides,)
-        Whether both sides of the row coincide; its price may then have either sign.
     order : array of int, shape (n,)
         Positions in group order.
-    start, rule_start, rule, coefficient : arrays
-        As in :class:`pmx.projection.newton_kernel.Groups`.
+    start : array of int, shape (n_groups + 1,)
+        First position of each group, in that order.
+    row_start : array of int, shape (n_groups + 1,)
+        First entry of each group in ``row`` and ``coefficient``; rows ascend within a group.
+    row : array of int
+        Row of each entry.
+    coefficient : array
+        Its coefficient.
     """
 
-    row: Index
-    direction: Array
-    equality: np.ndarray
     order: Index
     start: Index
-    rule_start: Index
-    rule: Index
+    row_start: Index
+    row: Index
     coefficient: Array
 
     @classmethod
-    def of(cls, program: Program) -> Layout:
-        """Return the layout of a program."""
-        priced = program.penalty > 0
-        equal = priced & (program.lo == program.hi)
-        above = np.flatnonzero(priced & np.isfinite(program.hi))
-        below = np.flatnonzero(priced & np.isfinite(program.lo) & ~equal)
-        row = np.concatenate([above, below])
-        direction = np.concatenate([np.ones(len(above)), -np.ones(len(below))])
-        columns = np.ascontiguousarray((direction[:, None] * program.A[row]).T) + 0.0
-        order, start, heads = _group_equal(columns)
-        group, rule = np.nonzero(heads)
-        rule_start = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=len(heads)))])
-        return cls(
-            row=row,
-            direction=direction,
-            equality=equal[row],
-            order=order,
-            start=start.astype(np.intp),
-            rule_start=rule_start.astype(np.intp),
-            rule=rule.astype(np.intp),
-            coefficient=np.ascontiguousarray(heads[group, rule]),
-        )
+    def of(cls, A: Array) -> Grouping:
+        """Return the grouping of the columns of a matrix, shape (K, n)."""
+        member, heads = equal_columns(A)
+        order = np.argsort(member, kind="stable")
+        start = np.concatenate([[0], np.cumsum(np.bincount(member, minlength=len(heads)))])
+        return cls(order.astype(np.intp), start.astype(np.intp), *sparse_rows(heads))
 
 
-def _group_equal(columns: Array) -> tuple[Index, Index, Array]:
-    """Group equal rows of a matrix: their order, the start of each group, and one row of each."""
+def equal_columns(A: Array) -> tuple[Index, Array]:
+    """Return the number of each column among the different ones, shape (n,), and those, one a row."""
+    columns = np.ascontiguousarray(A.T) + 0.0  # −0.0 and 0.0 are the same
     n, width = columns.shape
     if width == 0:
-        return np.arange(n, dtype=np.intp), np.array([0, n], dtype=np.intp), np.zeros((1, 0))
+        return np.zeros(n, dtype=np.intp), np.zeros((1, 0))
     key = columns.view(np.dtype((np.void, columns.dtype.itemsize * width))).ravel()
     _, first, member = np.unique(key, return_index=True, return_inverse=True)
-    size = np.bincount(member, minlength=len(first))
-    order = np.argsort(member, kind="stable")
-    return order, np.concatenate([[0], np.cumsum(size)]), columns[first]
+    return member.astype(np.intp), columns[first]
 
 
-def solve_dual(program: Program) -> tuple[Point, int]:
-    """Return the answer of a program without cones, not judged here, and the rounds it took.
-
-    The climb starts from prices of zero, so the same program always gives the same bits.
-
-    Parameters
-    ----------
-    program : Program
-        The problem; its ``cones`` must be empty.
-
-    Raises
-    ------
-    KernelUnavailableError
-        When the compiled kernel cannot be loaded here.
-    """
-    try:
-        from pmx.projection.newton_kernel import Groups, Positions, Rules, maximise_dual
-    except (ImportError, RuntimeError) as error:  # numba's word for "there is nowhere to keep compiled code"
-        raise KernelUnavailableError(f"the compiled kernel cannot be loaded: {error}") from error
-
-    layout = Layout.of(program)
-    order = layout.order
-    distance = program.distance[order]
-    positions = Positions(
-        distance=distance,
-        softness=1.0 / distance,
-        target=program.target[order],
-        lower=program.lower[order],
-        upper=program.upper[order],
-        previous=program.previous[order],
-        cost=program.cost[order],
-        floor=program.floor[order],
-        floor_penalty=program.floor_penalty[order],
-    )
-    groups = Groups(layout.start, layout.rule_start, layout.rule, layout.coefficient)
-    rules = Rules(*_sides(program, layout))
-    prices, u = np.zeros(len(rules.bound)), np.empty(program.n)
-    rounds, _ = maximise_dual(groups, positions, rules, prices, u, TOLERANCE)
-    answer = np.empty(program.n)
-    answer[order] = u
-    rows = np.zeros(len(program.A))
-    np.add.at(rows, layout.row, layout.direction * prices[: len(layout.row)])
-    turnover = float(prices[-1]) if program.has_turnover_rule else 0.0
-    return Point(u=answer, rows=rows, turnover=turnover), int(rounds)
+def sparse_rows(matrix: Array) -> tuple[Index, Index, Array]:
+    """Return the start of each row's entries, and the column and the value of each entry."""
+    row, column = np.nonzero(matrix)
+    start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(matrix)))])
+    return start.astype(np.intp), column.astype(np.intp), np.ascontiguousarray(matrix[row, column])
 
 
-def _sides(program: Program, layout: Layout) -> tuple[Array, Array, Array, int, bool]:
-    """Return the fields of the kernel's rules: bounds, ranges of prices, the turnover row, whether trading matters."""
-    bound = np.where(layout.direction > 0, program.hi[layout.row], -program.lo[layout.row])
-    high = program.penalty[layout.row]
-    low = np.where(layout.equality, -high, 0.0)
-    turnover = -1
-    if program.has_turnover_rule:
-        turnover = len(bound)
-        bound = np.append(bound, program.turnover_max)
-        high = np.append(high, program.turnover_penalty)
-        low = np.append(low, 0.0)
-    trading = turnover >= 0 or bool((program.cost > 0).any()) or bool(np.isfinite(program.floor).any())
-    return bound, low, high, turnover, trading
+class NewtonEngine:
+    """Solve programs; groupings of the last matrices are kept, so that new numbers under old rules cost little."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[int, tuple[Array, Grouping]] = OrderedDict()
+
+    def solve(self, program: Program, unit: float = 1.0, start: Point | None = None) -> tuple[Point, int]:
+        """Return the answer of a program without cones, not judged here, and the rounds it took.
+
+        The answer depends on the program and the start alone, to the last bit.
+
+        Parameters
+        ----------
+        program : Program
+            The problem; its ``cones`` must be empty.
+        unit : float
+            A power of two that the objective is multiplied with on the way.
+        start : Point, optional
+            Its prices are where the climb starts; they need not be near. Zero prices if not given.
+        """
+        from pmx.projection.kernels.solving import lower_prices, solve_program
+        from pmx.projection.newton_kernel import Groups
+
+        g = self._grouping(program.A)
+        p = program
+        rows = np.zeros(len(p.A)) if start is None else start.rows.copy()
+        metric = (p.distance, p.target, p.lower, p.upper, p.previous, p.cost, p.floor, p.floor_penalty)
+        u, turnover, rounds = solve_program(
+            g.order,
+            Groups(g.start, g.row_start, g.row, g.coefficient),
+            unit,
+            *metric,
+            p.lo,
+            p.hi,
+            p.penalty,
+            p.turnover_max,
+            p.turnover_penalty,
+            rows,
+            0.0 if start is None else start.turnover,
+        )
+        lower_prices(p.A, *metric, p.lo, p.hi, p.penalty, u, rows, turnover, NO_CONES)
+        return Point(u=u, rows=rows, turnover=turnover), int(rounds)
+
+    def _grouping(self, A: Array) -> Grouping:
+        kept = self._kept.get(id(A))
+        if kept is not None and kept[0] is A:
+            return kept[1]
+        grouping = Grouping.of(A)
+        self._kept[id(A)] = (A, grouping)
+        if len(self._kept) > GROUPINGS_KEPT:
+            self._kept.popitem(last=False)
+        return grouping

@@ -13,6 +13,7 @@ A program knows nothing of policies, files or solvers: engines solve it, the cer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -128,7 +129,7 @@ class Program:
         The turnover rule (inf: none) and its price (inf: hard).
     cones : tuple of Cone
         Conic rows, all hard.
-    rules : tuple of RuleRecord
+    rules : sequence of RuleRecord
         Every named rule, also those implied by a tighter one.
     """
 
@@ -153,7 +154,7 @@ class Program:
     turnover_max: float
     turnover_penalty: float
     cones: tuple[Cone, ...]
-    rules: tuple[RuleRecord, ...]
+    rules: Sequence[RuleRecord]
 
     @property
     def n(self) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,12 @@ import pandas as pd
 from pmx.errors import DataError, SolverError
 from pmx.policy import CASH, Policy
 from pmx.portfolio import NavAllocator
-from pmx.projection.allocation import RELAXED_ABOVE, Allocation, Status
-from pmx.projection.builder import Inputs
+from pmx.projection.allocation import Allocation
+from pmx.projection.batch import ZERO, AllocationBatch, Errors
 from pmx.projection.certificate import Certificate
 from pmx.projection.chain import ENGINES, Engine, EngineChain
+from pmx.projection.frame import Inputs
+from pmx.projection.many import Many
 from pmx.projection.program import Array, Point, Program
 from pmx.projection.residual import Residual, ResidualBook
 from pmx.projection.rules import RuleBook
@@ -28,10 +31,23 @@ if TYPE_CHECKING:
     from pmx.projection.extra import ConstraintWriter, ExtraConstraints
 
 Gates = Mapping[str, str] | Iterable[str] | None
+RiskScale = Mapping[str, float] | pd.Series | Array | None
 GATE_MODES = ("reduce_only", "exit")
 LEVELS = ["bucket", "symbol"]
-#: A position this small has left its side.
-ZERO = 1e-12
+
+
+class Given(NamedTuple):
+    """What a caller gives beside the wish; see :meth:`Projector.solve`."""
+
+    previous: pd.Series | Array | None = None
+    gated: Gates = None
+    covariance: pd.DataFrame | Array | None = None
+    adv: Mapping[str, float] | pd.Series | None = None
+    nav: float | None = None
+    lower: pd.Series | Array | None = None
+    upper: pd.Series | Array | None = None
+    warm_start: Allocation | None = None
+    engine: Engine = "auto"
 
 
 class Projector:
@@ -79,7 +95,10 @@ class Projector:
         if self.index.has_duplicates:
             raise DataError(f"position {self.index[self.index.duplicated()][0]} is named twice in the universe")
         self._position = {position: j for j, position in enumerate(self.index)}
-        self._book = RuleBook(policy, list(self.index))
+        self._symbols = self.index.get_level_values("symbol").tolist()
+        count = Counter(self._symbols)
+        self._holders = np.array([count[symbol] for symbol in self._symbols], dtype=np.float64)
+        self.book = RuleBook(policy, list(self.index))
         if CASH in self.index.get_level_values("symbol"):
             raise DataError(f"a position is named {CASH}, which stands for cash; rename the symbol")
         self._allocator = NavAllocator(policy)
@@ -88,7 +107,8 @@ class Projector:
         if portfolio.residual_symbol is not None and policy.safe_buckets and not policy.bypassed:
             self._residual = ResidualBook(policy, list(self.index))
         solver = policy.execution.solver
-        self._chain = EngineChain(tuple(dict.fromkeys([solver.name, *solver.fallbacks])))
+        solvers = tuple(dict.fromkeys([solver.name, *solver.fallbacks]))
+        self._chain = EngineChain(solvers, room=lambda: self._room)
         self._extra: ExtraConstraints | None = None
         if constraints is not None:
             from pmx.projection.extra import ExtraConstraints
@@ -105,36 +125,46 @@ class Projector:
 
     def solve(
         self,
-        relative_weights: pd.Series,
+        relative_weights: pd.Series | Array,
         *,
-        risk_scale: Mapping[str, float] | pd.Series | None = None,
-        previous: pd.Series | None = None,
+        risk_scale: RiskScale = None,
+        previous: pd.Series | Array | None = None,
         gated: Gates = None,
-        covariance: pd.DataFrame | None = None,
+        covariance: pd.DataFrame | Array | None = None,
         adv: Mapping[str, float] | pd.Series | None = None,
         nav: float | None = None,
+        lower: pd.Series | Array | None = None,
+        upper: pd.Series | Array | None = None,
+        warm_start: Allocation | None = None,
         engine: Engine = "auto",
     ) -> Allocation:
         """Project the router's relative weights onto the policy.
 
         Parameters
         ----------
-        relative_weights : Series by (bucket, symbol)
-            Signed share of its bucket that each position asks for; Σ|r| ≤ 1 in a bucket. Positions not named: 0.
-        risk_scale : mapping or Series by bucket, optional
+        relative_weights : Series by (bucket, symbol), or array, shape (n,)
+            Signed share of its bucket that each position asks for; Σ|r| ≤ 1 in a bucket. Positions not named: 0. An
+            array, here and below, has the order of ``index``.
+        risk_scale : mapping or Series by bucket, or array in the order of the policy's buckets, optional
             Scale ``s_b``; 1 where not named.
-        previous : Series by (bucket, symbol), fraction of NAV, optional
+        previous : Series by (bucket, symbol), or array, shape (n,), fraction of NAV, optional
             Signed weights held now. Without it nothing is held as far as rules are concerned: there are no turnover and
             liquidity limits, and a ``reduce_only`` gate lets nothing in.
         gated : mapping of symbol to {"reduce_only", "exit"}, or iterable of symbols, optional
             Gated symbols; without a mode, the policy's ``execution.gate_mode``. Symbols outside the universe are
             ignored.
-        covariance : DataFrame, symbol × symbol, optional
+        covariance : DataFrame, symbol × symbol, or array, shape (n, n), optional
             Annualised. Needed for ``volatility_max`` and the metric ``risk``.
         adv : mapping or Series by symbol, in base currency a day, optional
             Average daily value traded; needed for ``liquidity.participation``.
         nav : float, base currency, optional
             Needed with ``adv``.
+        lower, upper : Series by (bucket, symbol), or array, shape (n,), fraction of NAV, optional
+            Least and most size ``|weight|`` of positions, as the hard rule ``account.bounds``. Not named: no
+            bound.
+        warm_start : Allocation, optional
+            An earlier answer of this policy, from whose prices the Newton engine starts. The answer is the same within
+            its ``distance_bound``; without it, it is a function of the other arguments to the last bit.
         engine : {"auto", "newton", "cvxpy"}
             Which engine answers; ``auto`` is the Newton engine, or cvxpy where there are cones or Newton misses.
 
@@ -154,21 +184,25 @@ class Projector:
             When no engine produced an answer that its certificate accepts.
         """
         if self.policy.bypassed:
-            return bypass(relative_weights)
+            return bypass(self._as_series(relative_weights))
         r = self._array(relative_weights, "relative_weights")
-        budget = self._allocator.allocate(pd.Series(r, index=self.index), risk_scale)
-        return self._project(r, budget.target, dict(budget.clamps), previous, gated, covariance, adv, nav, engine)
+        budget = self._allocator.allocate(r, risk_scale, positions=self.index)
+        given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
+        return self._project(r, budget.target, dict(budget.clamps), given)
 
     def project(
         self,
-        targets: pd.Series,
+        targets: pd.Series | Array,
         *,
-        risk_scale: Mapping[str, float] | pd.Series | None = None,
-        previous: pd.Series | None = None,
+        risk_scale: RiskScale = None,
+        previous: pd.Series | Array | None = None,
         gated: Gates = None,
-        covariance: pd.DataFrame | None = None,
+        covariance: pd.DataFrame | Array | None = None,
         adv: Mapping[str, float] | pd.Series | None = None,
         nav: float | None = None,
+        lower: pd.Series | Array | None = None,
+        upper: pd.Series | Array | None = None,
+        warm_start: Allocation | None = None,
         engine: Engine = "auto",
     ) -> Allocation:
         """Project given weights, signed fractions of NAV by (bucket, symbol), onto the policy.
@@ -177,24 +211,105 @@ class Projector:
         ``risk_scale`` below 1 clamps the bucket to its scaled maximum, ``max(scale · max_nav_frac, min_nav_frac)``.
         """
         if self.policy.bypassed:
-            return bypass(targets)
+            return bypass(self._as_series(targets))
         x = self._array(targets, "targets")
-        clamps = self._scaled_budgets(risk_scale) if risk_scale is not None else {}
-        return self._project(x, np.abs(x), clamps, previous, gated, covariance, adv, nav, engine)
+        clamps = {} if risk_scale is None else self._allocator.scaled_maxima(self.index, risk_scale)
+        given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
+        return self._project(x, np.abs(x), clamps, given)
+
+    def solve_many(
+        self,
+        targets: Array | pd.DataFrame,
+        *,
+        risk_scale: RiskScale = None,
+        previous: Array | pd.DataFrame | None = None,
+        gated: Gates = None,
+        covariance: pd.DataFrame | Array | None = None,
+        adv: Mapping[str, float] | pd.Series | None = None,
+        nav: float | Array | None = None,
+        lower: Array | None = None,
+        upper: Array | None = None,
+        workers: int | None = None,
+        chunk: int | None = None,
+        progress: bool = False,
+        errors: Errors = "raise",
+    ) -> AllocationBatch:
+        """Project many accounts' wishes, each as :meth:`project` would.
+
+        An account's answer depends on its own inputs alone, to the last bit: not on other accounts, on ``chunk`` or on
+        ``workers``.
+
+        Parameters
+        ----------
+        targets : array or DataFrame, shape (n_accounts, n), fraction of NAV
+            Signed wishes; columns in the order of ``index``, or labelled with its pairs.
+        risk_scale : mapping or Series by bucket, or array, shape (n_buckets,) or (n_accounts, n_buckets), optional
+            As in :meth:`project`.
+        previous : array or DataFrame, shape (n_accounts, n), fraction of NAV, optional
+            Signed weights held now.
+        gated, covariance, adv
+            As in :meth:`solve`, the same for all accounts.
+        nav : float or array, shape (n_accounts,), base currency, optional
+            Needed with ``adv``.
+        lower, upper : array, shape (n,) or (n_accounts, n), fraction of NAV, optional
+            Least and most size ``|weight|``, as the hard rule ``account.bounds``.
+        workers : int, optional
+            Threads; every core if not given.
+        chunk : int, optional
+            Accounts that a thread takes at a time.
+        progress : bool
+            Show a progress bar, on standard error where that is a terminal.
+        errors : {"raise", "collect"}
+            Whether an account that has no answer stops the whole, or is reported in ``failures``.
+
+        Returns
+        -------
+        AllocationBatch
+            Every row certified, unless it is in ``failures``. Memory is linear in the accounts: what is given, what
+            is returned, and a few chunks.
+
+        Raises
+        ------
+        DataError, InfeasibleError, SolverError
+            As in :meth:`solve`, naming the account.
+
+        Examples
+        --------
+        >>> import numpy as np, pmx
+        >>> projector = pmx.Projector(pmx.load_policy(), [("ts_core", "SP500"), ("ts_core", "WTI")])
+        >>> batch = projector.solve_many(np.array([[0.05, 0.05], [0.30, 0.10]]))
+        >>> batch.weights.round(3).to_numpy().tolist()
+        [[0.05, 0.05, 0.9], [0.1, 0.1, 0.8]]
+        """
+        if errors not in ("raise", "collect"):
+            raise DataError(f"errors is {errors!r}; choose 'raise' or 'collect'")
+        given = Many(self, targets, risk_scale, previous, gated, covariance, adv, nav, lower, upper)
+        return given.solve(workers, chunk, progress, errors)
 
     # -- inputs to arrays ------------------------------------------------------------------------------------
 
-    def _array(self, series: pd.Series, name: str) -> Array:
+    def _as_series(self, weights: pd.Series | Array) -> pd.Series:
+        return pd.Series(weights, index=self.index) if isinstance(weights, np.ndarray) else weights
+
+    def _array(self, series: pd.Series | Array, name: str) -> Array:
+        """Return weights as a new array in the order of the universe."""
+        if isinstance(series, np.ndarray):
+            if series.shape != (len(self.index),):
+                raise DataError(f"{name} has shape {series.shape}; an array must be ({len(self.index)},), as the index")
+            out = series.astype(np.float64)
+            if not np.isfinite(out).all():
+                raise self._not_finite(out, name)
+            return out
         if not isinstance(series, pd.Series) or series.index.nlevels != 2:
             raise DataError(f"{name} must be a Series indexed by (bucket, symbol); got {type(series).__name__}")
         try:
             values = series.to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise DataError(f"{name} must hold numbers, fractions: {error}") from error
-        out = np.zeros(len(self.index))
-        if series.index.equals(self.index):
-            out[:] = values
+        if series.index is self.index or series.index.equals(self.index):
+            out = values.copy()
         else:
+            out = np.zeros(len(self.index))
             if series.index.has_duplicates:
                 raise DataError(f"{name} names position {series.index[series.index.duplicated()][0]} twice")
             for position, value in zip(series.index, values, strict=True):
@@ -206,11 +321,15 @@ class Projector:
                     )
                 out[j] = value
         if not np.isfinite(out).all():
-            bad = self.index[int(np.flatnonzero(~np.isfinite(out))[0])]
-            raise DataError(f"{name} of position {bad} is not a finite number; drop the position or give 0")
+            raise self._not_finite(out, name)
         return out
 
-    def _gates(self, gated: Gates) -> dict[str, str]:
+    def _not_finite(self, values: Array, name: str) -> DataError:
+        bad = self.index[int(np.flatnonzero(~np.isfinite(values))[0])]
+        return DataError(f"{name} of position {bad} is not a finite number; drop the position or give 0")
+
+    def gates(self, gated: Gates) -> dict[str, str]:
+        """Return gated symbols and their modes."""
         if gated is None:
             return {}
         if isinstance(gated, str):
@@ -224,9 +343,25 @@ class Projector:
                 raise DataError(f"gate of {symbol} is {mode!r}; it must be 'reduce_only' or 'exit'")
         return dict(gated)
 
-    def _covariance(self, covariance: pd.DataFrame | None, symbols: list[str]) -> Array | None:
+    def covariance_of(self, covariance: pd.DataFrame | Array | None) -> Array | None:
+        """Return the covariance of the positions' assets, shape (n, n)."""
+        return self._covariance(covariance, self._symbols)
+
+    @property
+    def has_cones(self) -> bool:
+        """Whether a rule is not linear, so that cvxpy must solve."""
+        return self._extra is not None or self.policy.risk_buckets.portfolio.volatility_max is not None
+
+    def _covariance(self, covariance: pd.DataFrame | Array | None, symbols: list[str]) -> Array | None:
         if covariance is None:
             return None
+        if isinstance(covariance, np.ndarray):
+            if covariance.shape != (len(symbols), len(symbols)):
+                raise DataError(
+                    f"the covariance has shape {covariance.shape}; an array must have a row and a column for each of "
+                    f"the {len(symbols)} positions, or give a DataFrame by symbol"
+                )
+            return _sound_covariance(covariance.astype(np.float64), symbols)
         if not isinstance(covariance, pd.DataFrame):
             kind = type(covariance).__name__
             raise DataError(
@@ -238,90 +373,75 @@ class Projector:
         missing = [s for s in symbols if s not in covariance.index or s not in covariance.columns]
         if missing:
             raise DataError(f"the covariance has no row and column for {missing[0]}; add it or drop the position")
-        block = covariance.reindex(index=symbols, columns=symbols).to_numpy(dtype=np.float64)
-        if not np.isfinite(block).all():
-            j = int(np.argwhere(~np.isfinite(block))[0][0])
-            raise DataError(f"the covariance of {symbols[j]} is not finite; estimate it on more data")
-        if (np.diag(block) < 0).any():
-            j = int(np.argmin(np.diag(block)))
-            raise DataError(f"the variance of {symbols[j]} is {block[j, j]:.3g}, below zero; estimate it again")
-        if not np.allclose(block, block.T, rtol=1e-8, atol=1e-14):
-            raise DataError("the covariance is not symmetric; average it with its transpose")
-        return block
+        return _sound_covariance(covariance.reindex(index=symbols, columns=symbols).to_numpy(np.float64), symbols)
 
-    def _tradable(self, adv: Mapping[str, float] | pd.Series | None, nav: float | None) -> Array | None:
+    def _bounds(self, lower: pd.Series | Array | None, upper: pd.Series | Array | None) -> tuple[Array, Array] | None:
+        if lower is None and upper is None:
+            return None
+        least = np.zeros(len(self.index)) if lower is None else self._array(lower, "lower")
+        if upper is None:
+            most = np.full(len(self.index), np.inf)
+        elif isinstance(upper, pd.Series):
+            most = np.where(self.index.isin(upper.index), self._array(upper, "upper"), np.inf)
+        else:
+            most = self._array(upper, "upper")
+        for name, values in (("lower", least), ("upper", most)):
+            if (values < 0.0).any():
+                j = int(np.argmin(values))
+                raise DataError(f"{name} of position {self.index[j]} is {values[j]}; sizes are not negative")
+        return np.maximum(least, 0.0), most
+
+    def tradable(self, adv: Mapping[str, float] | pd.Series | None, nav: float | None) -> Array | None:
+        """Return the largest trade of each position, shape (n,), fraction of NAV; None where nothing limits it."""
         participation = self.policy.execution.liquidity.participation
         if participation is None or adv is None:
             return None
         if nav is None or not np.isfinite(nav) or nav <= 0:
             raise DataError(f"nav must be a positive number when adv is given; got {nav}")
-        symbols = self.index.get_level_values("symbol")
-        shared = symbols.value_counts()
-        room = np.empty(len(symbols))
-        for j, symbol in enumerate(symbols):
-            value = float(adv[symbol]) if symbol in adv else np.nan
-            if not np.isfinite(value) or value < 0:
-                raise DataError(f"adv of {symbol} is {value}; give its average daily value traded, in base currency")
-            room[j] = participation * value / nav / int(shared[symbol])
-        return room
-
-    def _scaled_budgets(self, risk_scale: Mapping[str, float] | pd.Series) -> dict[str, float]:
-        """Return the clamps of wishes in fractions of NAV: scaled maxima, so that a scale of 1 changes nothing."""
-        if not self.policy.risk_buckets.enabled:
-            return {}
-        first = dict.fromkeys(self.index.get_level_values("bucket"))
-        ones = pd.Series(1.0, index=pd.MultiIndex.from_tuples([(b, "") for b in first], names=LEVELS))
-        clamped = self._allocator.allocate(ones, risk_scale).clamps
-        buckets = self.policy.risk_buckets.buckets
-        return {b: max(float(risk_scale[b]) * buckets[b].max_nav_frac, buckets[b].min_nav_frac) for b in clamped}
+        value = np.array([float(adv[symbol]) if symbol in adv else np.nan for symbol in self._symbols])
+        if not (value >= 0.0).all() or np.isinf(value).any():
+            j = int(np.flatnonzero(~(value >= 0.0) | np.isinf(value))[0])
+            raise DataError(
+                f"adv of {self._symbols[j]} is {value[j]}; give its average daily value traded, in base currency"
+            )
+        return np.asarray(participation * value / nav / self._holders)
 
     # -- the solve -------------------------------------------------------------------------------------------
 
-    def _project(
-        self,
-        signed_wish: Array,
-        target: Array,
-        clamps: dict[str, float],
-        previous: pd.Series | None,
-        gated: Gates,
-        covariance: pd.DataFrame | None,
-        adv: Mapping[str, float] | pd.Series | None,
-        nav: float | None,
-        engine: Engine,
-    ) -> Allocation:
-        if engine not in ENGINES:
-            raise SolverError(f"engine {engine!r} does not exist; choose one of {', '.join(ENGINES)}")
-        held = None if previous is None else self._array(previous, "previous")
+    def _project(self, signed_wish: Array, target: Array, clamps: dict[str, float], given: Given) -> Allocation:
+        if given.engine not in ENGINES:
+            raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
+        held = None if given.previous is None else self._array(given.previous, "previous")
         leaning = signed_wish if held is None else np.where(signed_wish == 0.0, held, signed_wish)
         inputs = Inputs(
             sign=np.where(leaning < 0, -1.0, 1.0),
-            target=np.asarray(target, dtype=np.float64),
+            target=target,
             clamps=clamps,
             held=held,
-            gates=self._gates(gated),
-            tradable=self._tradable(adv, nav),
-            covariance=self._covariance(covariance, list(self.index.get_level_values("symbol"))),
+            gates=self.gates(given.gated),
+            tradable=self.tradable(given.adv, given.nav),
+            covariance=self.covariance_of(given.covariance),
+            bounds=self._bounds(given.lower, given.upper),
         )
-        self._chain.reserve(self._room)
-        inputs, program, point, certificate = self._through_zero(inputs, signed_wish, engine)
+        inputs, program, point, certificate = self._through_zero(inputs, signed_wish, given)
         residual = None
         if self._residual is not None:
             symbols = [symbol for _, symbol in self._residual.positions]
-            residual = self._residual.residual(inputs, point.u, self._covariance(covariance, symbols))
+            residual = self._residual.residual(inputs, point.u, self._covariance(given.covariance, symbols))
         return self._allocation(program, point, certificate, signed_wish, residual)
 
-    def _through_zero(self, inputs: Inputs, wish: Array, engine: Engine) -> tuple[Inputs, Program, Point, Certificate]:
+    def _through_zero(self, inputs: Inputs, wish: Array, given: Given) -> tuple[Inputs, Program, Point, Certificate]:
         """Solve; where trading is limited, a position takes the other side only once the rules let it leave this one.
 
         Signs are fixed in a program, so a position that shall turn is first wished to zero on the side where it is
         held. If it gets there, it is solved again on the side where it is wished.
         """
         turning = np.zeros(len(wish), dtype=bool) if inputs.held is None else wish * inputs.held < 0.0
-        if inputs.held is None or not turning.any() or not self._trading_limited:
-            return inputs, *self._answer(inputs, engine)
+        if inputs.held is None or not turning.any() or not self.trading_limited:
+            return inputs, *self._answer(inputs, given)
         target, toward = inputs.target, inputs.sign
         staying = replace(inputs, sign=np.where(turning, -toward, toward), target=np.where(turning, 0.0, target))
-        first = self._answer(staying, engine)
+        first = self._answer(staying, given)
         through = turning & (first[1].u <= ZERO)
         if inputs.tradable is not None:
             through &= np.abs(inputs.held) <= inputs.tradable
@@ -329,17 +449,19 @@ class Projector:
             return staying, *first
         stuck = turning & ~through
         inputs = replace(inputs, sign=np.where(stuck, -toward, toward), target=np.where(stuck, 0.0, target))
-        return inputs, *self._answer(inputs, engine)
+        return inputs, *self._answer(inputs, given)
 
     @property
-    def _trading_limited(self) -> bool:
+    def trading_limited(self) -> bool:
+        """Whether a position may be kept from turning to its other side at once."""
         trading = self.policy.execution
         limits = (trading.turnover.max, trading.liquidity.participation, trading.turnover.cost or None)
         return any(limit is not None for limit in limits)
 
-    def _answer(self, inputs: Inputs, engine: Engine) -> tuple[Program, Point, Certificate]:
+    def _answer(self, inputs: Inputs, given: Given) -> tuple[Program, Point, Certificate]:
         program = self._write(inputs)
-        return program, *self._chain.solve(program, engine)
+        start = None if given.warm_start is None else prices_of(given.warm_start, program)
+        return program, *self._chain.solve(program, given.engine, start)
 
     def _wished(self, program: Program, signed_wish: Array) -> Array:
         """Return the wishes as they were asked for, also of positions that could not turn."""
@@ -347,7 +469,7 @@ class Projector:
         return np.where(held_back, signed_wish, program.sign * program.target) + 0.0
 
     def _write(self, inputs: Inputs) -> Program:
-        program = self._book.program(inputs)
+        program = self.book.program(inputs)
         return program if self._extra is None else self._extra.onto(program)
 
     def _allocation(
@@ -360,7 +482,6 @@ class Projector:
     ) -> Allocation:
         limits = self.policy.risk_buckets.portfolio
         return Allocation(
-            status=Status.RELAXED if relaxed(program, point) else Status.OPTIMAL,
             certificate=certificate,
             index=self.index,
             signed=program.sign * point.u + 0.0,  # no −0.0
@@ -403,21 +524,38 @@ class Projector:
         )
 
 
-def relaxed(program: Program, point: Point) -> bool:
-    """Return whether a soft rule gave way by more than rounding."""
-    value = program.A @ point.u
-    over = np.maximum(value - program.hi, program.lo - value)[np.isfinite(program.penalty)]
-    if (over > RELAXED_ABOVE).any() or (program.floor - point.u > RELAXED_ABOVE).any():
-        return True
-    soft = program.has_turnover_rule and np.isfinite(program.turnover_penalty)
-    return bool(soft and program.turnover(point.u) - program.turnover_max > RELAXED_ABOVE)
+def _sound_covariance(block: Array, symbols: list[str]) -> Array:
+    if not np.isfinite(block).all():
+        j = int(np.argwhere(~np.isfinite(block))[0][0])
+        raise DataError(f"the covariance of {symbols[j]} is not finite; estimate it on more data")
+    if (np.diag(block) < 0).any():
+        j = int(np.argmin(np.diag(block)))
+        raise DataError(f"the variance of {symbols[j]} is {block[j, j]:.3g}, below zero; estimate it again")
+    if not np.allclose(block, block.T, rtol=1e-8, atol=1e-14):
+        raise DataError("the covariance is not symmetric; average it with its transpose")
+    return block
+
+
+def prices_of(allocation: Allocation, program: Program) -> Point | None:
+    """Return an earlier answer's prices as a point of a program, matched by the names of rules; None if it has none."""
+    old, point = allocation.program, allocation.point
+    if old is None or point is None:
+        return None
+    if old.A is program.A:
+        return point
+    owner = np.where(point.rows > 0.0, old.hi_owner, old.lo_owner)
+    price = {old.rules[int(owner[k])].name: float(point.rows[k]) for k in np.flatnonzero(point.rows)}
+    rows = np.zeros(len(program.A))
+    for rule in program.rules:
+        if rule.kind == "row" and rule.name in price:
+            rows[rule.index] = price[rule.name]
+    return Point(u=np.zeros(program.n), rows=rows, turnover=point.turnover if program.has_turnover_rule else 0.0)
 
 
 def bypass(weights: pd.Series, cash: float | None = None) -> Allocation:
     """Return the caller's weights unchanged, bit for bit."""
     values = weights.to_numpy(dtype=np.float64).copy()
     return Allocation(
-        status=Status.BYPASSED,
         certificate=Certificate(0.0, 0.0, 0.0, "none", "the policy layer is switched off"),
         index=as_positions(weights.index),
         signed=values,
@@ -438,4 +576,4 @@ def as_positions(index: pd.Index) -> pd.MultiIndex:
         raise DataError(
             "weights must be indexed by (bucket, symbol); build the index with pandas.MultiIndex.from_tuples"
         )
-    return index.set_names(LEVELS)
+    return index if list(index.names) == LEVELS else index.set_names(LEVELS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pmx.policy import Policy
-from pmx.projection.builder import Inputs
+from pmx.projection.frame import Inputs
 from pmx.projection.program import Array, Cone, Program
 from pmx.projection.rules import RuleBook
 
@@ -73,6 +73,9 @@ class ResidualBook:
             held=None if inputs.held is None else np.append(inputs.held, none),
             tradable=None if inputs.tradable is None else np.append(inputs.tradable, np.inf * one),
             covariance=covariance,
+            bounds=None
+            if inputs.bounds is None
+            else (np.append(inputs.bounds[0], none), np.append(inputs.bounds[1], np.inf * one)),
         )
         program = self._book.program(wider)
         u = np.append(u, none)

@@ -7,12 +7,18 @@ import numpy as np
 from pmx.projection.program import Array, Point, Program
 
 
+def cone_term(program: Program, point: Point) -> Array:
+    """Return ``Σ Gᵀz``, shape (n,): what cones take from each position's gradient; an empty array without cones."""
+    pull = np.zeros(program.n if program.cones else 0)
+    for cone, z in zip(program.cones, point.cones, strict=True):
+        pull += cone.G.T @ z
+    return pull
+
+
 def linear_term(program: Program, point: Point) -> Array:
     """Return ``Aᵀy + Σ Gᵀz``, shape (n,): what rows and cones together take from each position's gradient."""
     pull = program.A.T @ point.rows
-    for cone, z in zip(program.cones, point.cones, strict=True):
-        pull = pull + cone.G.T @ z
-    return np.asarray(pull, dtype=np.float64)
+    return np.asarray(pull + cone_term(program, point) if program.cones else pull, dtype=np.float64)
 
 
 def best_response(program: Program, pull: Array, turnover_price: float) -> Array:

@@ -6,17 +6,23 @@ A :class:`RuleBook` knows the policy and the universe of positions; everything t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from pmx.errors import DataError
 from pmx.policy import Policy
-from pmx.projection.builder import Inputs, ProgramBuilder, SingleCaps, bound_record
-from pmx.projection.program import Array, Index, Program, RuleRecord
+from pmx.projection.frame import Frame, FrameBuilder, Inputs, Ledger, SingleCaps, bound_record
+from pmx.projection.program import Array, Cone, Index, Program, RuleRecord
 
-#: The metric of a position is never stiffer than that of a wish of one basis point of NAV.
-SMALLEST_WISH = 1e-4
+#: How a penalty is scaled, and the metrics, as the compiled code numbers them.
+OF_WISHES, OF_ROW = 1, 2
+METRICS = {"absolute": 0, "relative": 1, "risk": 2}
+#: Coefficients of rows that the kept frames may hold together.
+FRAMES_KEPT = 10_000_000
+NONE = np.zeros(0)
 #: With the metric ``risk``, no variance counts as less than this share of the largest one.
 SMALLEST_VARIANCE = 1e-4
 
@@ -52,6 +58,8 @@ class RuleBook:
         self._members_of_symbol = _group(self.symbols)
         self._members_of_market = self._markets()
         self._shared_caps, self._single_caps = self._caps()
+        self._bucket_number = {bucket: i for i, bucket in enumerate(policy.risk_buckets.buckets)}
+        self._frames: dict[tuple[Any, ...], Frame] = {}
 
     # -- what does not change ------------------------------------------------------------------------------
 
@@ -96,10 +104,6 @@ class RuleBook:
             found.append((barbell.safe_bucket.max_per_position, "barbell.safe_bucket.max_per_position"))
         return min(found) if found else None
 
-    def risk_mask(self, sign: Array) -> np.ndarray:
-        """Return which positions count as risk, shape (n,): those of a risk bucket, and every short."""
-        return self._risk_role | (sign < 0)
-
     # -- one program -----------------------------------------------------------------------------------------
 
     def program(self, inputs: Inputs) -> Program:
@@ -110,26 +114,103 @@ class RuleBook:
         DataError
             When a rule or the metric needs data that was not given (covariance, tradable volume).
         """
-        build = ProgramBuilder(self.policy, inputs, self._distance(inputs))
+        from pmx.projection.kernels.writing import write_numbers
+
+        self.require_volume(inputs)
+        frame = self._frame_of(inputs)
+        clamp = np.full(len(self.policy.risk_buckets.buckets), np.inf)
+        for bucket, bound in inputs.clamps.items():
+            clamp[self._bucket_number[bucket]] = bound
+        held = NONE if inputs.held is None else plain(inputs.held)
+        room = NONE if inputs.tradable is None else plain(inputs.tradable)
+        bounds = inputs.bounds
+        least, most = (NONE, NONE) if bounds is None else (plain(bounds[0]), plain(bounds[1]))
+        sign, target = plain(inputs.sign), plain(inputs.target)
+        numbers = write_numbers(frame.law, sign, target, self.distance(inputs), held, clamp, room, least, most)
+        metric, limits = numbers[:10], numbers[10:]
+        ledger = Ledger(frame, clamp, numbers[1], room, bounds)
+        return Program(*(sign, target, *metric, frame.long, *limits, self._cones(inputs), ledger))
+
+    def _frame_of(self, inputs: Inputs) -> Frame:
+        """Return the frame of inputs with fixed signs; the last ones that were needed are kept."""
+        short = inputs.sign < 0.0
+        clamped = tuple(bucket for bucket in self._members_of_bucket if bucket in inputs.clamps)
+        limited = None if inputs.held is None or inputs.tradable is None else np.isfinite(inputs.tradable).tobytes()
+        key = (
+            short.tobytes() if short.any() else b"",
+            clamped,
+            inputs.held is not None,
+            limited,
+            tuple(inputs.gates.items()),
+            inputs.bounds is not None,
+        )
+        frame = self._frames.get(key)
+        if frame is None:
+            tradable = inputs.tradable if limited is not None else None
+            frame = self.frame(~short, short, clamped, inputs.held is not None, tradable, inputs.gates, bounds=key[-1])
+            # One sign a position: the rows need no second version.
+            rows = np.where(short, frame.short, frame.long)
+            frame = replace(frame, long=rows, short=rows)
+            while len(self._frames) >= max(2, FRAMES_KEPT // (1 + rows.size)):
+                self._frames.pop(next(iter(self._frames)))
+            self._frames[key] = frame
+        return frame
+
+    def frame(
+        self,
+        longs: np.ndarray,
+        shorts: np.ndarray,
+        clamped: Sequence[str],
+        trading: bool,
+        tradable: Array | None,
+        gates: Mapping[str, str],
+        *,
+        bounds: bool,
+    ) -> Frame:
+        """Return which rules there are.
+
+        Parameters
+        ----------
+        longs, shorts : array of bool, shape (n,)
+            Which positions may be long, and which short.
+        clamped : sequence of str
+            Buckets with a clamp.
+        trading : bool
+            Whether holdings are known.
+        tradable : array, shape (n,), or None
+            Finite where liquidity limits trades.
+        gates : mapping of symbol to {"reduce_only", "exit"}
+            Gated symbols.
+        bounds : bool
+            Whether the caller brings bounds.
+        """
+        build = FrameBuilder(self.policy, longs, shorts)
         self._portfolio_rows(build)
-        self._bucket_rows(build)
+        self._bucket_rows(build, clamped)
         self._barbell_rows(build)
         self._custom_rows(build)
         self._symbol_caps(build)
-        self._trading(build)
-        self._gates(build)
-        self._volatility(build)
-        return build.finish()
+        if trading:
+            self._trading(build, tradable)
+        for symbol, mode in gates.items():
+            if symbol in self._members_of_symbol:
+                build.gated(symbol, self._members_of_symbol[symbol], mode)
+        if bounds:
+            build.bounds()
+        if self.policy.risk_buckets.portfolio.volatility_max is not None:
+            build.volatility(self.policy.risk_buckets.portfolio.volatility_max)
+        return build.finish(METRICS[self.policy.risk_buckets.portfolio.distance], trading=trading)
 
-    def _portfolio_rows(self, build: ProgramBuilder) -> None:
+    def _portfolio_rows(self, build: FrameBuilder) -> None:
         limits = self.policy.risk_buckets.portfolio
         key = "risk_buckets.portfolio."
+        ones = np.ones(build.n)
         if limits.cash_min is not None:
-            build.row("cash.min", key + "cash_min", build.inputs.sign.copy(), hi=1.0 - limits.cash_min)
+            build.row("cash.min", key + "cash_min", ones, -ones, hi=1.0 - limits.cash_min)
         if limits.gross_max is not None:
-            build.row("leverage.gross", key + "gross_max", np.ones(build.n), hi=limits.gross_max)
+            build.row("leverage.gross", key + "gross_max", ones, hi=limits.gross_max)
 
-    def _bucket_rows(self, build: ProgramBuilder) -> None:
+    def _bucket_rows(self, build: FrameBuilder, clamped: Sequence[str]) -> None:
         config = self.policy.risk_buckets
         if not config.enabled:
             return
@@ -138,35 +219,34 @@ class RuleBook:
             key = f"risk_buckets.buckets.{name}."
             build.row(f"bucket.{name}.max", key + "max_nav_frac", row, hi=config.buckets[name].max_nav_frac)
             if not config.buckets[name].allow_short:
-                short = members[build.inputs.sign[members] < 0]
-                if len(short):
-                    build.bound(f"bucket.{name}.long_only", key + "allow_short", short, upper=np.zeros(len(short)))
-            if name in build.inputs.clamps:
-                build.row(f"clamp.{name}", key + "base_nav_frac", row, hi=build.inputs.clamps[name])
+                build.long_only(f"bucket.{name}.long_only", key + "allow_short", members)
+            if name in clamped:
+                build.row(f"clamp.{name}", key + "base_nav_frac", row, clamp=self._bucket_number[name])
 
-    def _barbell_rows(self, build: ProgramBuilder) -> None:
+    def _barbell_rows(self, build: FrameBuilder) -> None:
         barbell = self.policy.barbell
         if not barbell.enable_barbell_allocation:
             return
-        risk = self.risk_mask(build.inputs.sign).astype(np.float64)
-        build.row("barbell.safe.floor", self._floor_key(), risk, hi=1.0 - self.policy.safe_floor)
+        # A short is risk, whatever its bucket.
+        risk, short = self._risk_role.astype(np.float64), np.ones(build.n)
+        build.row("barbell.safe.floor", self._floor_key(), risk, short, hi=1.0 - self.policy.safe_floor)
         if barbell.safe_bucket.max_weight is not None:
             build.row(
                 "barbell.safe.cap",
                 "barbell.safe_bucket.max_weight",
                 risk,
+                short,
                 lo=1.0 - barbell.safe_bucket.max_weight,
-                penalty=barbell.safe_bucket.max_weight_penalty * build.strongest_wish,
+                soft=(OF_WISHES, barbell.safe_bucket.max_weight_penalty),
                 complement=True,
             )
         if barbell.risk_bucket.max_weight is not None:
-            build.row("barbell.risk.cap", "barbell.risk_bucket.max_weight", risk, hi=barbell.risk_bucket.max_weight)
+            key = "barbell.risk_bucket.max_weight"
+            build.row("barbell.risk.cap", key, risk, short, hi=barbell.risk_bucket.max_weight)
         for market, cap in barbell.market_caps.items():
-            row = np.zeros(build.n)
-            members = self._members_of_market[market]
-            row[members] = risk[members]
-            if row.any():
-                build.row(f"market.{market}.cap", f"barbell.market_caps.{market}", row, hi=cap)
+            inside = _indicator(build.n, self._members_of_market[market])
+            if build.met(inside * risk, inside):
+                build.row(f"market.{market}.cap", f"barbell.market_caps.{market}", inside * risk, inside, hi=cap)
 
     def _floor_key(self) -> str:
         """Return the key that set the safe floor: the larger of two files' minimum wins."""
@@ -174,7 +254,7 @@ class RuleBook:
             return "barbell.safe_bucket.min_weight"
         return f"risk_buckets.buckets.{self.policy.safe_buckets[0]}.min_nav_frac"
 
-    def _custom_rows(self, build: ProgramBuilder) -> None:
+    def _custom_rows(self, build: FrameBuilder) -> None:
         for name, rule in self.policy.risk_buckets.custom_rules.items():
             row = np.zeros(build.n)
             for coefficients, groups in (
@@ -185,75 +265,60 @@ class RuleBook:
                 for member, coefficient in coefficients.items():
                     if member in groups:
                         row[groups[member]] += coefficient
-            if rule.exposure == "net":
-                row *= build.inputs.sign
             build.row(
                 f"custom.{name}",
                 f"risk_buckets.custom_rules.{name}",
                 row,
+                -row if rule.exposure == "net" else row,
                 lo=-np.inf if rule.min is None else rule.min,
                 hi=np.inf if rule.max is None else rule.max,
-                penalty=np.inf if rule.hard else rule.penalty * build.pull_on(row, rule.min, rule.max),
+                soft=None if rule.hard else (OF_ROW, rule.penalty),
             )
 
-    def _symbol_caps(self, build: ProgramBuilder) -> None:
+    def _symbol_caps(self, build: FrameBuilder) -> None:
         for symbol, (cap, key) in self._shared_caps.items():
             row = _indicator(build.n, self._members_of_symbol[symbol])
             build.row(f"symbol.{symbol}.cap", key, row, hi=cap)
         build.single_caps(self._single_caps)
 
-    def _trading(self, build: ProgramBuilder) -> None:
-        trading = self.policy.execution
-        if build.inputs.held is None:
+    def _trading(self, build: FrameBuilder, tradable: Array | None) -> None:
+        turnover = self.policy.execution.turnover
+        if turnover.max is not None:
+            build.turnover_rule(turnover.max, np.inf if turnover.hard else turnover.penalty)
+        if tradable is not None:
+            for symbol, members in self._members_of_symbol.items():
+                if np.isfinite(tradable[members]).all():
+                    build.liquidity(symbol, members)
+
+    def require_volume(self, inputs: Inputs) -> None:
+        """Check that liquidity can be judged, where the policy limits it."""
+        if self.policy.execution.liquidity.participation is None or inputs.held is None:
             return
-        if trading.turnover.max is not None:
-            price = trading.turnover.penalty * build.strongest_pull
-            build.turnover_rule(trading.turnover.max, np.inf if trading.turnover.hard else price)
-        if trading.liquidity.participation is None:
-            return
-        tradable = build.inputs.tradable
-        if tradable is None:
+        if inputs.tradable is None:
             raise DataError(
                 "execution.yml sets liquidity.participation, but no traded volume was given; "
                 "pass adv= (average daily value traded by symbol) and nav=, or set participation to null"
             )
-        for symbol, members in self._members_of_symbol.items():
-            room = tradable[members]
-            if np.isfinite(room).all():
-                held = build.previous[members]
-                build.liquidity(symbol, members, held - room, held + room)
 
-    def _gates(self, build: ProgramBuilder) -> None:
-        for symbol, mode in build.inputs.gates.items():
-            if symbol not in self._members_of_symbol:
-                continue
-            members = self._members_of_symbol[symbol]
-            upper = np.zeros(len(members))
-            if mode == "reduce_only":
-                upper = np.maximum(build.previous[members], 0.0)
-            build.bound(f"gate.{symbol}", "", members, upper=upper, source=f"gate ({mode})")
-
-    def _volatility(self, build: ProgramBuilder) -> None:
+    def _cones(self, inputs: Inputs) -> tuple[Cone, ...]:
+        """Return the cone of the volatility cap, where the policy has one."""
         cap = self.policy.risk_buckets.portfolio.volatility_max
         if cap is None:
-            return
-        covariance = build.inputs.covariance
-        if covariance is None:
+            return ()
+        if inputs.covariance is None:
             raise DataError(
                 "risk_buckets.yml sets portfolio.volatility_max, but no covariance was given; "
                 "pass covariance= (annualised, symbol × symbol) or set volatility_max to null"
             )
-        factor = square_root(covariance) * build.inputs.sign  # rows: Lᵀ, columns scaled by σ
-        G = np.vstack([np.zeros((1, build.n)), -factor])
+        factor = square_root(inputs.covariance) * inputs.sign  # rows: Lᵀ, columns scaled by σ
+        G = np.vstack([np.zeros((1, len(inputs.sign))), -factor])
         h = np.concatenate([[cap], np.zeros(factor.shape[0])])
-        build.second_order("volatility.max", "risk_buckets.portfolio.volatility_max", G, h, hi=cap)
+        return (Cone("second_order", np.ascontiguousarray(G), h, np.zeros((len(h), 0))),)
 
-    def _distance(self, inputs: Inputs) -> Array:
-        metric = self.policy.risk_buckets.portfolio.distance
-        if metric == "absolute" or not self.positions:
-            return np.ones(len(self.positions))
-        if metric == "relative":
-            return np.asarray(1.0 / np.maximum(inputs.target, SMALLEST_WISH))
+    def distance(self, inputs: Inputs) -> Array:
+        """Return the metric where the covariance sets it, shape (n,); an empty array elsewhere."""
+        if self.policy.risk_buckets.portfolio.distance != "risk" or not self.positions:
+            return NONE
         if inputs.covariance is None:
             raise DataError(
                 "risk_buckets.yml sets portfolio.distance to 'risk', but no covariance was given; "
@@ -264,6 +329,12 @@ class RuleBook:
         if largest <= 0.0:
             raise DataError("every variance of the covariance is zero; the metric 'risk' needs one above zero")
         return np.asarray(np.maximum(variance, SMALLEST_VARIANCE * largest))
+
+
+def plain(array: Array) -> Array:
+    """Return an array as compiled code takes it: contiguous and writeable, so that one version serves all."""
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    return array if array.flags.writeable else array.copy()
 
 
 def square_root(covariance: Array) -> Array:

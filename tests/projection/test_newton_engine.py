@@ -9,8 +9,8 @@ from zoo.policies import position_series, random_case
 import pmx
 from pmx.errors import InfeasibleError, SolverError
 from pmx.policy import Policy
-from pmx.projection import EngineChain, certify
-from pmx.projection.newton_engine import Layout, solve_dual
+from pmx.projection import certify
+from pmx.projection.newton_engine import Grouping, NewtonEngine
 
 KINDS = {
     "rows and bounds": {},
@@ -32,7 +32,7 @@ KINDS = {
 def test_planted_optima_are_recovered(kind):
     for seed in range(40):
         known = planted(seed, **KINDS[kind])
-        point, rounds = solve_dual(known.program)
+        point, rounds = NewtonEngine().solve(known.program)
         certificate = certify(known.program, point, "newton")
         assert certificate.accepted, (seed, rounds, certificate)
         assert float(np.linalg.norm(point.u - known.point.u)) <= certificate.distance_bound + 1e-9, seed
@@ -63,7 +63,7 @@ def test_positions_that_meet_the_same_rules_form_a_group():
     known = planted(3, n=9, rows=3)
     program = known.program
     program.A[:, 4] = program.A[:, 7] = program.A[:, 1]
-    layout = Layout.of(program)
+    layout = Grouping.of(program.A)
     group = np.repeat(np.arange(len(layout.start) - 1), np.diff(layout.start))
     of = dict(zip(layout.order.tolist(), group.tolist(), strict=True))
     assert of[1] == of[4] == of[7]
@@ -97,17 +97,6 @@ def test_what_cannot_hold_is_infeasible_whatever_the_engine():
         with pytest.raises(InfeasibleError) as refusal:
             pmx.solve(policy, position_series({("core", "A"): 1.0}), engine=engine)
         assert set(refusal.value.rules) == {"custom.least", "custom.most"}
-
-
-def test_a_kernel_that_cannot_be_loaded_leaves_the_work_to_cvxpy(monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "pmx.projection.newton_kernel", None)
-    known = planted(1)
-    point, certificate = EngineChain().solve(known.program)
-    assert certificate.engine == "cvxpy/CLARABEL"
-    assert "kernel cannot be loaded" in certificate.note
-    assert float(np.abs(point.u - known.point.u).max()) <= 1e-6
 
 
 @pytest.mark.fuzz

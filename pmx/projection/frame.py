@@ -1,0 +1,326 @@
+"""Which rules a program has, settled before any number is known.
+
+From day to day wishes, scales, holdings and limits change; which rules there are, on which positions, seldom does. A
+frame holds the second, so that writing the first takes microseconds. It depends on which positions may be long or
+short, which buckets are clamped, what is gated, and what data there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, overload
+
+import numpy as np
+
+from pmx.policy import Policy
+from pmx.projection.program import Array, Index, RuleRecord
+
+#: Rule of the bounds that a caller brings with a solve.
+BOUNDS = "account.bounds"
+GATES = {"reduce_only": 1, "exit": 2}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """What one solve brings: arrays in the order of the book's positions.
+
+    Attributes
+    ----------
+    sign, target : array, shape (n,)
+        Direction ±1 and the wish ``t ≥ 0``, fraction of NAV.
+    clamps : mapping of bucket to float
+        Bound of ``clamp.<b>``, only for buckets scaled below 1.
+    held : array, shape (n,), or None
+        Signed current weights; None when nothing is known of them.
+    gates : mapping of symbol to {"reduce_only", "exit"}
+        Gated symbols.
+    tradable : array, shape (n,), or None
+        Largest trade of each position that liquidity allows, fraction of NAV.
+    covariance : array, shape (n, n), or None
+        Annualised covariance of the positions' assets.
+    bounds : pair of arrays, each of shape (n,), or None
+        Least and most size of each position, fraction of NAV.
+    """
+
+    sign: Array
+    target: Array
+    clamps: Mapping[str, float] = field(default_factory=dict)
+    held: Array | None = None
+    gates: Mapping[str, str] = field(default_factory=dict)
+    tradable: Array | None = None
+    covariance: Array | None = None
+    bounds: tuple[Array, Array] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SingleCaps:
+    """Upper bounds on single positions that stay the same from day to day.
+
+    Attributes
+    ----------
+    at : array of int, shape (m,)
+        The positions.
+    upper : array, shape (m,), fraction of NAV
+        Their bounds.
+    records : tuple of RuleRecord, length m
+        The rules that set them.
+    """
+
+    at: Index
+    upper: Array
+    records: tuple[RuleRecord, ...]
+
+
+def bound_record(name: str, source: str, members: Index, upper: Array) -> RuleRecord:
+    """Return the record of a hard rule ``u ≤ upper`` on some positions."""
+    none = np.full(len(members), -np.inf)
+    return RuleRecord(name, source, True, "bound", members=members, member_upper=upper, member_lower=none)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """The rules of a program, without the numbers of the day.
+
+    Attributes
+    ----------
+    long, short : array, shape (K, n)
+        Coefficients of each row on the size of a position that is long, and of one that is short.
+    law : Statutes
+        What :func:`pmx.projection.kernels.writing.write_numbers` needs.
+    records : tuple of RuleRecord
+        One for each rule; limits that the day sets are open.
+    varying : frozenset of int
+        The rules whose limits the day sets.
+    apart : tuple of int
+        The rules that are neither rows nor caps on one position.
+    names, sources : tuple of str
+        Of the rules.
+    """
+
+    long: Array
+    short: Array
+    law: Any
+    records: tuple[RuleRecord, ...]
+    varying: frozenset[int]
+    apart: tuple[int, ...]
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+class FrameBuilder:
+    """Collects rules; merges hard rows that are the same on every position as it may be held.
+
+    Parameters
+    ----------
+    policy : Policy
+        Where the rules come from.
+    longs, shorts : array of bool, shape (n,)
+        Which positions may be long, and which short, in the programs of this frame.
+    """
+
+    def __init__(self, policy: Policy, longs: np.ndarray, shorts: np.ndarray) -> None:
+        self.policy, self.longs, self.shorts = policy, longs, shorts
+        n = self.n = len(longs)
+        self.records: list[RuleRecord] = []
+        self.varying: list[int] = []
+        self.long: list[Array] = []
+        self.short: list[Array] = []
+        self._row_of: dict[bytes, int] = {}
+        self._on_rows: list[tuple[int, int, float, float, int]] = []
+        self._price: list[tuple[int, float, float, float]] = []
+        self.short_rule, self.liquidity_rule, self.gate_rule = (np.full(n, -1, np.intp) for _ in range(3))
+        self.gate = np.zeros(n, np.intp)
+        self.cap, self.cap_rule = np.full(n, np.inf), np.full(n, -1, np.intp)
+        self.turnover = (np.inf, np.inf)
+        self.bounds_rule = -1
+
+    def met(self, long: Array, short: Array) -> bool:
+        """Return whether a row with these coefficients meets any position."""
+        return bool(long[self.longs].any() or short[self.shorts].any())
+
+    def row(
+        self,
+        name: str,
+        key: str,
+        long: Array,
+        short: Array | None = None,
+        *,
+        lo: float = -np.inf,
+        hi: float = np.inf,
+        clamp: int = -1,
+        soft: tuple[int, float] | None = None,
+        complement: bool = False,
+    ) -> None:
+        """Add ``lo ≤ coefficients · u ≤ hi``.
+
+        ``clamp`` is the bucket whose clamp sets ``hi``; ``soft`` says how the penalty is scaled, and its multiple.
+        """
+        long = long + 0.0  # −0.0 and 0.0 are the same row
+        short = long if short is None else short + 0.0
+        # Soft rules each pay their own price, so only hard ones share a row.
+        seen = np.concatenate([long[self.longs], short[self.shorts]]).tobytes()
+        k = self._row_of.setdefault(seen, len(self.long)) if soft is None else len(self.long)
+        if k == len(self.long):
+            self.long.append(long)
+            self.short.append(short)
+            size = float(np.abs(long).max(initial=0.0))
+            reach = max((abs(limit) / size for limit in (lo, hi) if np.isfinite(limit) and size > 0.0), default=0.0)
+            self._price.append((0, np.inf, size, reach) if soft is None else (*soft, size, reach))
+        self._on_rows.append((k, len(self.records), lo, hi, clamp))
+        if clamp >= 0:
+            self.varying.append(len(self.records))
+        source = self.policy.source(key)
+        self.records.append(RuleRecord(name, source, soft is None, "row", index=k, lo=lo, hi=hi, complement=complement))
+
+    def long_only(self, name: str, key: str, members: Index) -> None:
+        """Add ``u ≤ 0`` on those of some positions that are short."""
+        short = members[self.shorts[members]]
+        if len(short):
+            self.short_rule[short] = len(self.records)
+            self.records.append(bound_record(name, self.policy.source(key), short, np.zeros(len(short))))
+
+    def single_caps(self, caps: SingleCaps) -> None:
+        """Add a block of upper bounds on single positions, whose records are ready made."""
+        self.cap[caps.at] = caps.upper
+        self.cap_rule[caps.at] = len(self.records) + np.arange(len(caps.at))
+        self.records.extend(caps.records)
+
+    def turnover_rule(self, cap: float, multiple: float) -> None:
+        """Add ``½ Σ|u − p| ≤ cap``, at ``multiple`` times the strongest pull."""
+        self.turnover = (cap, multiple)
+        source = self.policy.source("execution.turnover.max")
+        self.records.append(RuleRecord("turnover.max", source, np.isinf(multiple), "turnover", hi=cap))
+
+    def liquidity(self, symbol: str, members: Index) -> None:
+        """Add a limit on the trade of a symbol. Buying is hard; selling is as hard as the policy says.
+
+        All cash must stay reachable, so by default a sale that a hard rule forces may be faster than the
+        market allows; the rule then reports by how much.
+        """
+        self.liquidity_rule[members] = len(self.records)
+        source = self.policy.source("execution.liquidity.participation")
+        hard = self.policy.execution.liquidity.hard
+        self._varying_bound(f"liquidity.{symbol}", source, hard, members)
+
+    def gated(self, symbol: str, members: Index, mode: str) -> None:
+        """Let a symbol only be reduced, or not be held at all."""
+        self.gate[members], self.gate_rule[members] = GATES[mode], len(self.records)
+        self._varying_bound(f"gate.{symbol}", f"gate ({mode})", True, members)
+
+    def bounds(self) -> None:
+        """Add the bounds that a caller brings."""
+        self.bounds_rule = len(self.records)
+        self._varying_bound(BOUNDS, "lower=, upper=", True, np.arange(self.n, dtype=np.intp))
+
+    def volatility(self, cap: float) -> None:
+        """Add the rule that the program's cone carries."""
+        source = self.policy.source("risk_buckets.portfolio.volatility_max")
+        self.records.append(RuleRecord("volatility.max", source, True, "cone", cones=(0,), hi=cap))
+
+    def _varying_bound(self, name: str, source: str, hard: bool, members: Index) -> None:
+        self.varying.append(len(self.records))
+        none = np.full(len(members), np.inf)
+        self.records.append(
+            RuleRecord(name, source, hard, "bound", members=members, member_upper=none, member_lower=-none)
+        )
+
+    def finish(self, metric: int, *, trading: bool) -> Frame:
+        """Return the frame."""
+        from pmx.projection.kernels.writing import OF_ROW, Statutes
+
+        K = len(self.long)
+        row, number, lo, hi, clamp = (np.array(column) for column in zip(*self._on_rows, strict=True)) \
+            if self._on_rows else (np.zeros(0) for _ in range(5))  # fmt: skip
+        scaled_by, multiple, size, reach = (np.array(c) for c in zip(*self._price, strict=True)) \
+            if self._price else (np.zeros(0) for _ in range(4))  # fmt: skip
+        long, short = np.array(self.long).reshape(K, self.n), np.array(self.short).reshape(K, self.n)
+        liquidity, turnover = self.policy.execution.liquidity, self.policy.execution.turnover
+        law = Statutes(
+            rule_row=row.astype(np.intp),
+            rule_number=number.astype(np.intp),
+            rule_lo=lo.astype(np.float64),
+            rule_hi=hi.astype(np.float64),
+            rule_clamp=clamp.astype(np.intp),
+            scaled_by=scaled_by.astype(np.intp),
+            multiple=multiple.astype(np.float64),
+            size=size.astype(np.float64),
+            reach=reach.astype(np.float64),
+            meets=(long != 0.0) & (scaled_by == OF_ROW)[:, None],
+            short_rule=self.short_rule,
+            cap=self.cap,
+            cap_rule=self.cap_rule,
+            turnover_max=float(self.turnover[0]),
+            turnover_multiple=float(self.turnover[1]),
+            cost=float(turnover.cost) if trading else 0.0,
+            liquidity_rule=self.liquidity_rule,
+            liquidity_multiple=np.inf if liquidity.hard else float(liquidity.penalty),
+            gate=self.gate,
+            gate_rule=self.gate_rule,
+            bounds_rule=self.bounds_rule,
+            metric=metric,
+        )
+        together = {*law.rule_number.tolist(), *self.cap_rule[self.cap_rule >= 0].tolist()}
+        return Frame(
+            long,
+            short,
+            law,
+            tuple(self.records),
+            frozenset(self.varying),
+            tuple(i for i in range(len(self.records)) if i not in together),
+            tuple(rule.name for rule in self.records),
+            tuple(rule.source for rule in self.records),
+        )
+
+
+class Ledger(Sequence[RuleRecord]):
+    """The rules of one program, with the limits of the day; written when they are asked for.
+
+    Attributes
+    ----------
+    frame : Frame
+        The rules.
+    clamp : array, shape (n_buckets,)
+        Bound of each bucket's clamp.
+    """
+
+    def __init__(
+        self, frame: Frame, clamp: Array, previous: Array, room: Array, bounds: tuple[Array, Array] | None
+    ) -> None:
+        self.frame, self.clamp = frame, clamp
+        self._previous, self._room, self._bounds = previous, room, bounds
+
+    def __len__(self) -> int:
+        return len(self.frame.records)
+
+    @overload
+    def __getitem__(self, i: int) -> RuleRecord: ...
+    @overload
+    def __getitem__(self, i: slice) -> tuple[RuleRecord, ...]: ...
+    def __getitem__(self, i: int | slice) -> RuleRecord | tuple[RuleRecord, ...]:
+        if isinstance(i, slice):
+            return tuple(self.record(k) for k in range(len(self))[i])
+        return self.record(range(len(self))[i])
+
+    def __iter__(self) -> Iterator[RuleRecord]:
+        return iter([self.record(i) for i in range(len(self))])
+
+    def record(self, i: int) -> RuleRecord:
+        """Return one rule, with the limits of the day."""
+        rule, law = self.frame.records[i], self.frame.law
+        if i not in self.frame.varying:
+            return rule
+        if rule.kind == "row":
+            bucket = int(law.rule_clamp[int(np.flatnonzero(law.rule_number == i)[0])])
+            return replace(rule, hi=float(self.clamp[bucket]))
+        members = rule.members
+        lower = rule.member_lower
+        if i == law.bounds_rule and self._bounds is not None:
+            lower, upper = self._bounds
+        elif law.gate_rule[members[0]] == i:
+            held = np.maximum(self._previous[members], 0.0)
+            upper = held if law.gate[members[0]] == GATES["reduce_only"] else np.zeros(len(members))
+        else:
+            lower = self._previous[members] - self._room[members]
+            upper = self._previous[members] + self._room[members]
+        return replace(rule, member_upper=upper, member_lower=lower)

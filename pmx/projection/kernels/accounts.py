@@ -1,0 +1,228 @@
+"""Many accounts under one policy; each is written, solved and judged by itself, so that threads do not matter."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmx.projection.kernels.compiled import compiled
+from pmx.projection.kernels.judging import judge
+from pmx.projection.kernels.solving import lower_prices, solve_program
+from pmx.projection.kernels.writing import Statutes, write_numbers
+from pmx.projection.newton_kernel import Groups
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+class Rulebook(NamedTuple):
+    """What all accounts share.
+
+    Attributes
+    ----------
+    law : Statutes
+        The rules.
+    long, short : array, shape (K, n)
+        Rows as positions meet them long and short.
+    member_long, member_short : array of int, shape (n,)
+        Which of the different columns a position has, long and short.
+    head_start, head_row, head_value : arrays
+        The different columns, sparse.
+    distance : array, shape (n,) or (0,)
+        The metric where the covariance sets it.
+    column : array of int, shape (n_rules,)
+        Where the price of each rule is reported; −1: nowhere.
+    turnover_column : int
+        Where the price of the turnover rule is; −1: nowhere.
+    limited : bool
+        Whether trading is limited, so that a position turns only if the rules let it get through zero.
+    zero, relaxed_above, tolerance : float
+        A position this small has left its side; a soft rule overrun by more than this gave way; the distance to the
+        exact optimum that an answer must prove, fraction of NAV.
+    """
+
+    law: Statutes
+    long: Array
+    short: Array
+    member_long: Index
+    member_short: Index
+    head_start: Index
+    head_row: Index
+    head_value: Array
+    distance: Array
+    column: Index
+    turnover_column: int
+    limited: bool
+    zero: float
+    relaxed_above: float
+    tolerance: float
+
+
+class Answers(NamedTuple):
+    """One row for each account.
+
+    Attributes
+    ----------
+    positions : array, shape (n_accounts, n)
+        Signed weights.
+    figures : array, shape (n_accounts, 4)
+        Worst violation, duality gap, distance bound, 1 if a soft rule gave way.
+    prices : array, shape (n_accounts, n_columns)
+        Shadow prices of rows and turnover.
+    rounds : array of int, shape (n_accounts,)
+        Newton rounds.
+    """
+
+    positions: Array
+    figures: Array
+    prices: Array
+    rounds: Index
+
+
+@compiled()
+def _groups(book, sign):
+    """Return positions in group order, and the groups over rows, for one pattern of signs."""
+    n, G = sign.shape[0], book.head_start.shape[0] - 1
+    member, count = np.empty(n, np.intp), np.zeros(G, np.intp)
+    for j in range(n):
+        member[j] = book.member_short[j] if sign[j] < 0.0 else book.member_long[j]
+        count[member[j]] += 1
+    used, entries = 0, 0
+    for g in range(G):
+        if count[g] > 0:
+            used += 1
+            entries += book.head_start[g + 1] - book.head_start[g]
+    start, row_start = np.zeros(used + 1, np.intp), np.zeros(used + 1, np.intp)
+    row, value, place = np.empty(entries, np.intp), np.empty(entries), np.empty(G, np.intp)
+    used, entries = 0, 0
+    for g in range(G):
+        if count[g] == 0:
+            continue
+        place[g] = start[used]
+        for e in range(book.head_start[g], book.head_start[g + 1]):
+            row[entries], value[entries] = book.head_row[e], book.head_value[e]
+            entries += 1
+        used += 1
+        start[used], row_start[used] = start[used - 1] + count[g], entries
+    order = np.empty(n, np.intp)
+    for j in range(n):
+        order[place[member[j]]] = j
+        place[member[j]] += 1
+    return order, Groups(start, row_start, row, value)
+
+
+@compiled()
+def _solve(book, sign, target, held, clamp, room, least, most, i, out):
+    """Solve and judge one program; fill in row ``i``; return ``u``."""
+    law = book.law
+    (
+        distance, previous, cost, lower, upper, _, _, floor, floor_penalty, _,
+        lo, hi, lo_owner, hi_owner, penalty, turnover_max, turnover_penalty,
+    ) = write_numbers(law, sign, target, book.distance, held, clamp, room, least, most)  # fmt: skip
+    K, n = book.long.shape
+    A = np.empty((K, n))
+    for k in range(K):
+        for j in range(n):
+            A[k, j] = book.short[k, j] if sign[j] < 0.0 else book.long[k, j]
+    stiffest = 0.0
+    for j in range(n):
+        stiffest = max(stiffest, distance[j])
+    unit = 1.0 if stiffest >= 0.1 else 2.0 ** -np.floor(np.log2(stiffest))
+    order, groups = _groups(book, sign)
+    rows, none = np.zeros(K), np.empty(0)
+    u, turnover, rounds = solve_program(
+        order, groups, unit, distance, target, lower, upper, previous, cost, floor, floor_penalty,
+        lo, hi, penalty, turnover_max, turnover_penalty, rows, 0.0,
+    )  # fmt: skip
+    lower_prices(
+        A,
+        distance,
+        target,
+        lower,
+        upper,
+        previous,
+        cost,
+        floor,
+        floor_penalty,
+        lo,
+        hi,
+        penalty,
+        u,
+        rows,
+        turnover,
+        none,
+    )
+    residual, gap, moved, stiffness = judge(
+        A, lo, hi, penalty, distance, target, previous, cost, lower, upper, floor, floor_penalty,
+        turnover_max, turnover_penalty, u, rows, turnover, none,
+    )  # fmt: skip
+    reach = np.sqrt(2.0 * gap / stiffness)
+    if reach > book.tolerance and np.sqrt(2.0 * moved / stiffness) <= book.tolerance:
+        gap, reach = moved, np.sqrt(2.0 * moved / stiffness)
+    out.figures[i, 0], out.figures[i, 1], out.figures[i, 2] = residual, gap, reach
+    out.figures[i, 3] = 0.0
+    out.rounds[i] = rounds
+    for c in range(out.prices.shape[1]):
+        out.prices[i, c] = 0.0
+    trade = 0.0
+    for j in range(n):
+        out.positions[i, j] = sign[j] * u[j] + 0.0
+        trade += abs(u[j] - previous[j])
+        if floor[j] - u[j] > book.relaxed_above:
+            out.figures[i, 3] = 1.0
+    for k in range(K):
+        owner = hi_owner[k] if rows[k] > 0.0 else lo_owner[k]
+        if rows[k] != 0.0 and owner >= 0:
+            out.prices[i, book.column[owner]] = abs(rows[k])
+        if np.isfinite(penalty[k]):
+            value = 0.0
+            for j in range(n):
+                value += A[k, j] * u[j]
+            if max(value - hi[k], lo[k] - value) > book.relaxed_above:
+                out.figures[i, 3] = 1.0
+    if np.isfinite(turnover_max):
+        out.prices[i, book.turnover_column] = turnover
+        if np.isfinite(turnover_penalty) and 0.5 * trade - turnover_max > book.relaxed_above:
+            out.figures[i, 3] = 1.0
+    return u
+
+
+@compiled()
+def solve_accounts(book, wish, held, clamp, room, least, most, out):
+    """Solve accounts in turn; fill in the rows of ``out``.
+
+    ``wish`` has shape (n_accounts, n); ``held``, ``room``, ``least`` and ``most`` too, or no columns where there is
+    none; ``clamp`` has shape (n_accounts, n_buckets).
+    """
+    N, n = wish.shape
+    sign, target = np.empty(n), np.empty(n)
+    turning = np.empty(n, np.bool_)
+    for i in range(N):
+        turns = False
+        for j in range(n):
+            lean = wish[i, j]
+            turning[j] = False
+            if held.shape[1]:
+                lean = held[i, j] if lean == 0.0 else lean
+                turning[j] = book.limited and wish[i, j] * held[i, j] < 0.0
+                turns = turns or turning[j]
+            sign[j] = -1.0 if lean < 0.0 else 1.0
+            target[j] = abs(wish[i, j])
+        if turns:
+            # As for a single account: first on the side where it is held, then over if it got to zero.
+            for j in range(n):
+                if turning[j]:
+                    sign[j], target[j] = -sign[j], 0.0
+            u = _solve(book, sign, target, held[i], clamp[i], room[i], least[i], most[i], i, out)
+            again = False
+            for j in range(n):
+                if turning[j]:
+                    reachable = room.shape[1] == 0 or abs(held[i, j]) <= room[i, j]
+                    if u[j] <= book.zero and reachable:
+                        again = True
+                        sign[j], target[j] = -sign[j], abs(wish[i, j])
+            if not again:
+                continue
+        _solve(book, sign, target, held[i], clamp[i], room[i], least[i], most[i], i, out)

@@ -1,0 +1,158 @@
+"""Write the numbers of one program: what changes from solve to solve, once it is settled which rules there are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmx.projection.kernels.compiled import compiled
+
+#: How the price of a soft row is scaled.
+HARD, OF_WISHES, OF_ROW = 0, 1, 2
+#: Metrics.
+ABSOLUTE, RELATIVE, GIVEN = 0, 1, 2
+#: Gates.
+OPEN, REDUCE_ONLY, EXIT = 0, 1, 2
+#: The metric of a position is never stiffer than that of a wish of one basis point of NAV.
+SMALLEST_WISH = 1e-4
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+class Statutes(NamedTuple):
+    """The rules of one frame as arrays: ``n`` positions, ``K`` rows, ``R`` rules on rows.
+
+    Attributes
+    ----------
+    rule_row, rule_number : array of int, shape (R,)
+        Row of each rule on rows, and its number among all rules.
+    rule_lo, rule_hi : array, shape (R,)
+        Its limits.
+    rule_clamp : array of int, shape (R,)
+        The bucket whose clamp it is; −1 for any other rule.
+    scaled_by : array of int, shape (K,)
+        ``HARD``, ``OF_WISHES`` or ``OF_ROW``.
+    multiple, size, reach : array, shape (K,)
+        Penalty in units of the strongest pull; largest coefficient; largest weight at which a limit is met.
+    meets : array of bool, shape (K, n)
+        Which positions a soft row meets.
+    short_rule : array of int, shape (n,)
+        The rule that forbids to be short; −1 where shorts are allowed.
+    cap, cap_rule : array, shape (n,)
+        Largest size of a position, and the rule that says so.
+    turnover_max, turnover_multiple, cost : float
+        The turnover rule (inf: none), its penalty (inf: hard), the objective's cost of trading.
+    liquidity_rule : array of int, shape (n,)
+        −1 where liquidity sets no limit.
+    liquidity_multiple : float
+        Penalty of selling faster (inf: hard).
+    gate, gate_rule : array of int, shape (n,)
+        ``OPEN``, ``REDUCE_ONLY`` or ``EXIT``.
+    bounds_rule : int
+        The rule of the bounds that came with the solve; −1 if there are none.
+    metric : int
+        ``ABSOLUTE``, ``RELATIVE`` or ``GIVEN``.
+    """
+
+    rule_row: Index
+    rule_number: Index
+    rule_lo: Array
+    rule_hi: Array
+    rule_clamp: Index
+    scaled_by: Index
+    multiple: Array
+    size: Array
+    reach: Array
+    meets: NDArray[np.bool_]
+    short_rule: Index
+    cap: Array
+    cap_rule: Index
+    turnover_max: float
+    turnover_multiple: float
+    cost: float
+    liquidity_rule: Index
+    liquidity_multiple: float
+    gate: Index
+    gate_rule: Index
+    bounds_rule: int
+    metric: int
+
+
+@compiled()
+def write_numbers(law, sign, target, given_distance, held, clamp, room, least, most):
+    """Return the arrays of a program, in the order of its fields from ``distance`` on.
+
+    ``clamp`` has one bound a bucket (inf: none); ``room`` is the largest trade, ``least`` and ``most`` the bounds that
+    came with the solve, each of shape (n,) or empty where there is none.
+    """
+    n = sign.shape[0]
+    distance, previous, cost = np.empty(n), np.empty(n), np.empty(n)
+    lower, upper, floor, floor_penalty = np.zeros(n), np.empty(n), np.empty(n), np.zeros(n)
+    lower_owner, upper_owner, floor_owner = np.empty(n, np.intp), np.empty(n, np.intp), np.empty(n, np.intp)
+    wish, pull = 0.0, 0.0
+    for j in range(n):
+        if law.metric == RELATIVE:
+            distance[j] = 1.0 / max(target[j], SMALLEST_WISH)
+        elif law.metric == GIVEN:
+            distance[j] = given_distance[j]
+        else:
+            distance[j] = 1.0
+        previous[j] = sign[j] * held[j] if held.shape[0] else 0.0
+        cost[j] = law.cost if held.shape[0] else 0.0
+        wish = max(wish, distance[j] * target[j])
+        pull = max(pull, distance[j] * max(target[j], abs(previous[j])))
+    wish = wish if wish > 0.0 else 1.0
+    pull = pull if pull > 0.0 else 1.0
+    for j in range(n):
+        lower_owner[j], floor_owner[j], floor[j] = -1, -1, -np.inf
+        upper[j], upper_owner[j] = law.cap[j], law.cap_rule[j]
+        if sign[j] < 0.0 and law.short_rule[j] >= 0 and (upper[j] > 0.0 or law.short_rule[j] < upper_owner[j]):
+            upper[j], upper_owner[j] = 0.0, law.short_rule[j]
+        if law.liquidity_rule[j] >= 0 and room.shape[0]:
+            if previous[j] + room[j] < upper[j]:
+                upper[j], upper_owner[j] = previous[j] + room[j], law.liquidity_rule[j]
+            keep = previous[j] - room[j]
+            if keep > 0.0 and np.isinf(law.liquidity_multiple):
+                lower[j], lower_owner[j] = keep, law.liquidity_rule[j]
+            elif keep > 0.0:
+                floor[j], floor_owner[j] = keep, law.liquidity_rule[j]
+                floor_penalty[j] = law.liquidity_multiple * pull
+        if law.gate[j] != OPEN:
+            allowed = max(previous[j], 0.0) if law.gate[j] == REDUCE_ONLY else 0.0
+            if allowed < upper[j]:
+                upper[j], upper_owner[j] = allowed, law.gate_rule[j]
+        if law.bounds_rule >= 0:
+            if most[j] < upper[j]:
+                upper[j], upper_owner[j] = most[j], law.bounds_rule
+            if least[j] > lower[j]:
+                lower[j], lower_owner[j] = least[j], law.bounds_rule
+    K = law.scaled_by.shape[0]
+    lo, hi, penalty = np.full(K, -np.inf), np.full(K, np.inf), np.full(K, np.inf)
+    lo_owner, hi_owner = np.full(K, -1, np.intp), np.full(K, -1, np.intp)
+    for r in range(law.rule_row.shape[0]):
+        k = law.rule_row[r]
+        most_here = clamp[law.rule_clamp[r]] if law.rule_clamp[r] >= 0 else law.rule_hi[r]
+        if most_here < hi[k]:
+            hi[k], hi_owner[k] = most_here, law.rule_number[r]
+        if law.rule_lo[r] > lo[k]:
+            lo[k], lo_owner[k] = law.rule_lo[r], law.rule_number[r]
+    for k in range(K):
+        if law.scaled_by[k] == OF_WISHES:
+            penalty[k] = law.multiple[k] * wish
+        elif law.scaled_by[k] == OF_ROW:
+            stiffest = 0.0
+            for j in range(n):
+                if law.meets[k, j]:
+                    stiffest = max(stiffest, distance[j])
+            strongest = max(pull, stiffest * law.reach[k]) / law.size[k] if law.size[k] > 0.0 else pull
+            penalty[k] = law.multiple[k] * strongest
+    turnover_max, turnover_penalty = np.inf, np.inf
+    if held.shape[0] and np.isfinite(law.turnover_max):
+        turnover_max, turnover_penalty = law.turnover_max, law.turnover_multiple * pull
+    return (
+        distance, previous, cost, lower, upper, lower_owner, upper_owner, floor, floor_penalty, floor_owner,
+        lo, hi, lo_owner, hi_owner, penalty, turnover_max, turnover_penalty,
+    )  # fmt: skip
