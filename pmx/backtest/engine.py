@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from pmx.backtest.recorder import Recorder
 from pmx.backtest.result import BacktestResult
 from pmx.data import check_prices
 from pmx.errors import DataError
-from pmx.execution import Account, CostModel, Desk, Fill, Holdings, Step, default_engines, step
+from pmx.execution import Account, CostModel, Desk, Fills, History, Holdings, Step, default_engines, step
 from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED
 from pmx.signals import SignalEngine
@@ -139,15 +140,17 @@ class _Run:
         self.prices = check_prices(prices, "prices")
         self.policy = policy
         self.dates = pd.DatetimeIndex(self.prices.index)
-        self.closes = self.prices.to_numpy(dtype=np.float64)
+        self.days = self.dates.tolist()
+        self.closes = np.ascontiguousarray(self.prices.to_numpy(dtype=np.float64))
         self.rows = row_range(self.dates, start, end)
         self.trade_at = trade_at or policy.execution.trade_at
         if self.trade_at not in ("next_close", "close"):
             raise DataError(f"trade_at is {self.trade_at!r}; it must be 'next_close' or 'close'")
         symbols = [str(symbol) for symbol in self.prices.columns]
         wishes = None if targets is None else target_frame(targets, policy, self.prices)
-        self.rates = interest_rates(cash_rate, self.dates, self.rows.start)
-        self.adv = traded_values(adv, self.prices, self.rows)
+        self.rates = interest_rates(cash_rate, self.dates, self.rows.start).tolist()
+        volumes = traded_values(adv, self.prices, self.rows)
+        self.adv = None if volumes is None else volumes.reindex(self.dates).to_numpy()
         if wishes is None and engines is None:
             engines = default_engines(policy, symbols)
         asked: Any = [] if wishes is None else wishes.columns.tolist()
@@ -160,28 +163,28 @@ class _Run:
         self.account = Account(slots, symbols, initial_nav, cost_rates(costs, policy, symbols))
         self.recorder = Recorder(policy, self.dates, slots)
         self.pending: Step | None = None
-        bucket_of = self.desk.index.get_level_values("bucket").to_numpy()
-        slots_of = {bucket: np.flatnonzero(bucket_of == bucket) for bucket in policy.risk_buckets.buckets}
-        self.slots_of = {bucket: held for bucket, held in slots_of.items() if len(held)}
+        bucket_of = [bucket for bucket, _ in self.desk.positions]  # sorted by bucket
+        first = {bucket: bucket_of.index(bucket) for bucket in self.desk.buckets if bucket in bucket_of}
+        self.slots_of = {bucket: slice(a, a + bucket_of.count(bucket)) for bucket, a in first.items()}
 
     def day(self, i: int) -> None:
         """Live through one close."""
         account = self.account
-        interest = account.accrue(float(self.rates[i]))
+        interest = account.accrue(self.rates[i])
         before = np.abs(account.values)
         profit = account.mark(self.closes[i])
         self._require_solvent(i)
         bucket_returns = self._bucket_returns(before, profit)
-        fills = account.close_delisted(self.policy.execution.max_stale_bars)
+        fills = [account.close_delisted(self.policy.execution.max_stale_bars)]
         if self.pending is not None:
-            fills += self._trade(self.pending, i)
+            fills.append(self._trade(self.pending, i))
         decision = self._decide(i, bucket_returns)
         self.pending = decision
         if decision is not None and self.trade_at == "close":
-            fills += self._trade(decision, i)
+            fills.append(self._trade(decision, i))
             self.pending = None
         self._require_solvent(i)
-        self.recorder.close(i, account, decision, fills, interest, float(self.rates[i]))
+        self.recorder.close(i, account, decision, fills, interest, self.rates[i])
 
     def _require_solvent(self, i: int) -> None:
         if self.account.nav <= 0.0:
@@ -192,21 +195,22 @@ class _Run:
 
     def _bucket_returns(self, before: np.ndarray, profit: np.ndarray) -> dict[str, float]:
         """Return on each bucket's own capital, the gross value it held over the bar."""
+        least = 1e-9 * self.account.nav
         returns: dict[str, float] = {}
         for bucket, slots in self.slots_of.items():
             capital = float(before[slots].sum())
-            if capital > 1e-9 * self.account.nav:
+            if capital > least:
                 returns[bucket] = float(profit[slots].sum()) / capital
         return returns
 
     def _decide(self, i: int, bucket_returns: Mapping[str, float]) -> Step | None:
-        known = self.prices.iloc[: i + 1]
-        wish = None if self.wishes is None else pd.Series(self.wishes[i], index=self.desk.index)
+        known = History(self.prices, self.closes[: i + 1], self.days[i])
         nav = self.account.nav
-        holdings = Holdings(nav, self.account.values[: len(self.desk.index)] / nav, bucket_returns)
-        adv = None if self.adv is None else self.adv.iloc[i - self.rows.start]
+        holdings = Holdings(nav, self.account.values[: len(self.desk.positions)] / nav, bucket_returns)
+        wish = None if self.wishes is None else self.wishes[i]
+        adv = None if self.adv is None else dict(zip(self.desk.symbols, self.adv[i].tolist(), strict=True))
         try:
-            if wish is not None and wish.isna().any():  # a date without a row of targets; rows have no gaps
+            if wish is not None and math.isnan(wish[0]):  # a date without a row of targets; rows have no gaps
                 self.desk.observe(known, bucket_returns)
                 return None
             return step(self.desk, holdings, known, targets=wish, adv=adv)
@@ -214,7 +218,7 @@ class _Run:
             error.add_note(f"while deciding at the close of {day(self.dates[i])}")
             raise
 
-    def _trade(self, decision: Step, i: int) -> list[Fill]:
+    def _trade(self, decision: Step, i: int) -> Fills:
         weights = decision.weights
         if self.residual is not None:
             weights = np.append(weights, decision.allocation.residual)

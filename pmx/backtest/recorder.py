@@ -3,53 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pmx.backtest.ledger import RuleLedger
 from pmx.backtest.result import BacktestResult
-from pmx.execution import Account, Fill, Step
+from pmx.execution import Account, Fills, Step
 from pmx.policy import CASH, Policy
-from pmx.projection import Allocation
-
-if TYPE_CHECKING:
-    from pmx.projection.explain import RuleReading
-
-#: A soft rule has given way when it is overrun by more than this.
-GIVEN_WAY = 1e-9
-FILL_FIELDS = [field.name for field in fields(Fill)]
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What one rule did, over the decisions in which it was written."""
-
-    source: str
-    days: int = 0
-    days_binding: int = 0
-    total_shadow_price: float = 0.0
-    days_given_way: int = 0
-    max_violation: float = 0.0
-
-    def add(self, reading: RuleReading) -> None:
-        self.days += 1
-        self.days_binding += reading.binding
-        self.total_shadow_price += reading.shadow_price
-        self.days_given_way += reading.violation > GIVEN_WAY
-        self.max_violation = max(self.max_violation, reading.violation)
-
-    def line(self) -> dict[str, Any]:
-        return {
-            "days": self.days,
-            "days_binding": self.days_binding,
-            "share_binding": self.days_binding / self.days,
-            "mean_shadow_price": self.total_shadow_price / self.days,
-            "days_given_way": self.days_given_way,
-            "max_violation": self.max_violation,
-            "source": self.source,
-        }
+from pmx.projection import Allocation, Status
 
 
 class Recorder:
@@ -74,21 +37,23 @@ class Recorder:
         self._rows: list[int] = []
         self._nav: list[float] = []
         self._quantities: list[np.ndarray] = []
-        self._bucket_weights: list[np.ndarray] = []
+        self._cash: list[float] = []
+        self._bucket_values: list[np.ndarray] = []
         self._interest: list[float] = []
         self._rate: list[float] = []
-        self._fills: list[tuple[int, Fill]] = []
+        self._fills: list[tuple[int, Fills]] = []
         self._decided: list[int] = []
         self._weights: list[np.ndarray] = []
+        self._cash_weights: list[float] = []
         self._safe: list[float] = []
         self._scales: list[np.ndarray] = []
         self._status: list[str] = []
         self._distance: list[float] = []
-        self._tallies: dict[str, _Tally] = {}
+        self._ledger = RuleLedger()
         self._last: Allocation | None = None
 
     def close(
-        self, i: int, account: Account, decision: Step | None, fills: list[Fill], interest: float, rate: float
+        self, i: int, account: Account, decision: Step | None, fills: list[Fills], interest: float, rate: float
     ) -> None:
         """Record one close, after its trading.
 
@@ -100,7 +65,7 @@ class Recorder:
             What is owned.
         decision : Step or None
             What was decided.
-        fills : list of Fill
+        fills : list of Fills
             What was traded.
         interest : float
             Base currency.
@@ -111,11 +76,11 @@ class Recorder:
         self._rows.append(i)
         self._nav.append(nav)
         self._quantities.append(account.quantities)
-        by_bucket = np.bincount(self._slot_bucket, weights=account.values, minlength=len(self._buckets))
-        self._bucket_weights.append(np.append(by_bucket, account.cash) / nav)
+        self._cash.append(account.cash)
+        self._bucket_values.append(np.bincount(self._slot_bucket, weights=account.values, minlength=len(self._buckets)))
         self._interest.append(interest)
         self._rate.append(rate)
-        self._fills += [(i, fill) for fill in fills]
+        self._fills += [(i, traded) for traded in fills if len(traded)]
         if decision is not None:
             self._decision(i, decision)
 
@@ -124,34 +89,33 @@ class Recorder:
         weights = decision.weights
         if len(self._slots) > len(weights):
             weights = np.append(weights, allocation.residual)
-        by_symbol = np.bincount(self._slot_column, weights=weights, minlength=len(self._symbols))
         self._decided.append(i)
-        self._weights.append(np.append(by_symbol, allocation.cash))
+        self._weights.append(np.bincount(self._slot_column, weights=weights, minlength=len(self._symbols)))
+        self._cash_weights.append(allocation.cash)
         self._safe.append(allocation.safe_weight)
-        self._scales.append(decision.risk_scale.to_numpy())
+        self._scales.append(decision.scales)
         self._status.append(str(allocation.status))
         self._distance.append(allocation.certificate.distance_bound)
         self._last = allocation
-        for reading in allocation.readings:
-            if reading.name not in self._tallies:
-                self._tallies[reading.name] = _Tally(reading.source)
-            self._tallies[reading.name].add(reading)
+        if allocation.status is not Status.BYPASSED:
+            self._ledger.add(allocation.figures)
 
     def result(self, periods_per_year: float) -> BacktestResult:
         """Return the tables."""
         lived, decided = self._dates[self._rows], self._dates[self._decided]
         buckets = list(self._policy.risk_buckets.buckets)
+        worth = _frame(self._bucket_values, lived, self._buckets).assign(**{CASH: self._cash})
         return BacktestResult(
             policy=self._policy,
             nav=pd.Series(self._nav, index=lived, name="nav"),
-            weights=_frame(self._weights, decided, [*self._symbols, CASH]),
+            weights=_frame(self._weights, decided, self._symbols).assign(**{CASH: self._cash_weights}),
             positions=_frame(self._quantities, lived, self._slots),
-            bucket_weights=_frame(self._bucket_weights, lived, [*self._buckets, CASH]),
+            bucket_weights=worth.div(self._nav, axis=0),
             safe_weight=pd.Series(self._safe, index=decided, name="safe_weight", dtype="float64"),
             safe_floor=self._policy.safe_floor,
             risk_scale=_frame(self._scales, decided, buckets),
             trades=self._trades(),
-            rules=self._rule_ledger(),
+            rules=self._ledger.table(),
             status=pd.Series(self._status, index=decided, name="status", dtype="str"),
             distance_bound=pd.Series(self._distance, index=decided, name="distance_bound", dtype="float64"),
             interest=pd.Series(self._interest, index=lived, name="interest"),
@@ -161,16 +125,20 @@ class Recorder:
         )
 
     def _trades(self) -> pd.DataFrame:
-        table = {name: [getattr(fill, name) for _, fill in self._fills] for name in FILL_FIELDS}
-        kinds = {name: "str" if name in ("symbol", "reason") else "float64" for name in FILL_FIELDS}
-        trades = pd.DataFrame(table).astype(kinds)
-        trades.insert(0, "date", self._dates[[i for i, _ in self._fills]])
-        return trades
+        days, fills = zip(*self._fills, strict=True) if self._fills else ((), ())
+        sizes = [len(traded) for traded in fills]
 
-    def _rule_ledger(self) -> pd.DataFrame:
-        columns = list(_Tally("", days=1).line())
-        lines = {name: tally.line() for name, tally in self._tallies.items()}
-        return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("rule")
+        def joined(column: str) -> np.ndarray:
+            return np.concatenate([np.zeros(0), *(getattr(traded, column) for traded in fills)])
+
+        symbols = [traded.symbols[k] for traded in fills for k in traded.column.tolist()]
+        columns = {
+            "date": self._dates[np.repeat(np.array(days, dtype=np.intp), sizes)],
+            "symbol": pd.array(symbols, dtype="str"),
+            **{column: joined(column) for column in ("quantity", "price", "value", "cost")},
+            "reason": pd.array(np.repeat([traded.reason for traded in fills], sizes), dtype="str"),
+        }
+        return pd.DataFrame(columns)
 
 
 def _frame(rows: list[np.ndarray], index: pd.Index, columns: Any) -> pd.DataFrame:

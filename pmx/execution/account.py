@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,7 @@ from pmx.portfolio import PortfolioSnapshot
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(NamedTuple):
     """One symbol's trade, netted over buckets.
 
     Attributes
@@ -36,6 +36,39 @@ class Fill:
     value: float
     cost: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fills:
+    """What was traded at once, a row for each symbol; iterates over each `Fill`.
+
+    Attributes
+    ----------
+    symbols : tuple of str
+        The account's symbols.
+    column : array of int, shape (n_fills,)
+        Which of them each row is about.
+    quantity, price, value, cost : array, shape (n_fills,)
+        As in `Fill`.
+    reason : str
+        As in `Fill`, of all rows.
+    """
+
+    symbols: tuple[str, ...]
+    column: NDArray[np.intp]
+    quantity: Array
+    price: Array
+    value: Array
+    cost: Array
+    reason: str
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def __iter__(self) -> Iterator[Fill]:
+        figures = zip(self.quantity.tolist(), self.price.tolist(), self.value.tolist(), self.cost.tolist(), strict=True)
+        for column, (quantity, price, value, cost) in zip(self.column.tolist(), figures, strict=True):
+            yield Fill(self.symbols[column], quantity, price, value, cost, self.reason)
 
 
 class Account:
@@ -63,6 +96,8 @@ class Account:
         Base currency; negative is borrowed.
     quantities : array, shape (n,)
         Units of each position, signed.
+    values : array, shape (n,)
+        Marked value of each position, base currency.
     marks : array, shape (n_symbols,)
         Last close of each symbol; NaN before the first.
     bars_stale : array of int, shape (n_symbols,)
@@ -100,20 +135,23 @@ class Account:
         self.column = np.array([column[symbol] for _, symbol in self.positions], dtype=np.intp)
         self.cash = float(cash)
         self.quantities = np.zeros(len(self.positions))
+        self.values = np.zeros(len(self.positions))
         self.marks = np.full(len(self.symbols), np.nan)
         self.bars_stale = np.zeros(len(self.symbols), dtype=np.int64)
         self._cost_rates = np.asarray(cost_rates, dtype=np.float64)
-
-    @property
-    def values(self) -> Array:
-        """Marked value of each position, base currency, shape (n,)."""
-        price = self.marks[self.column]
-        return np.where(self.quantities == 0.0, 0.0, self.quantities * price)
+        self._worth = 0.0
+        none = np.zeros(0)
+        self._nothing = Fills(self.symbols, np.zeros(0, dtype=np.intp), none, none, none, none, "")
+        self._prices = np.zeros(len(self.positions))  # the mark of each position's symbol; 0 before the first
 
     @property
     def nav(self) -> float:
         """Cash plus marked value, base currency."""
-        return self.cash + float(self.values.sum())
+        return self.cash + self._worth
+
+    def _revalue(self) -> None:
+        self.values = self.quantities * self._prices
+        self._worth = float(self.values.sum())
 
     def accrue(self, rate: float) -> float:
         """Add interest on cash, ``rate`` a simple fraction for the whole span; return the amount.
@@ -130,12 +168,15 @@ class Account:
         A missing close keeps the last mark. Symbols that were never priced have no mark and cannot be held.
         """
         fresh = np.isfinite(closes)
-        move = np.where(fresh, closes - self.marks, 0.0)[self.column]
         self.marks = np.where(fresh, closes, self.marks)
         self.bars_stale = np.where(fresh, 0, self.bars_stale + 1)
-        return np.where(self.quantities == 0.0, 0.0, self.quantities * move)
+        prices = np.where(fresh[self.column], self.marks[self.column], self._prices)
+        profit = self.quantities * (prices - self._prices)
+        self._prices = prices
+        self._revalue()
+        return profit
 
-    def rebalance(self, weights: Array, tradable: NDArray[np.bool_]) -> list[Fill]:
+    def rebalance(self, weights: Array, tradable: NDArray[np.bool_]) -> Fills:
         """Trade to weights of the NAV before costs, at the marks.
 
         Costs come out of cash, so that each weight of the NAV after costs is a little larger.
@@ -149,15 +190,14 @@ class Account:
 
         Returns
         -------
-        list of Fill
+        Fills
             One for each symbol that traded.
         """
-        price = self.marks[self.column]
-        can = tradable[self.column] & np.isfinite(price)
-        wanted = np.divide(weights * self.nav, price, out=np.zeros(len(weights)), where=can)
-        return self.trade_to(np.where(can, wanted, self.quantities), "rebalance")
+        can = tradable[self.column] & (self._prices > 0.0)
+        wanted = np.divide(weights * self.nav, self._prices, out=self.quantities.copy(), where=can)
+        return self.trade_to(wanted, "rebalance")
 
-    def trade_to(self, quantities: Array, reason: str) -> list[Fill]:
+    def trade_to(self, quantities: Array, reason: str) -> Fills:
         """Change the quantities at the marks, charge costs, and return what was traded.
 
         Raises
@@ -166,26 +206,25 @@ class Account:
             When something without a price would be traded; nothing is changed then.
         """
         change = quantities - self.quantities
-        net = np.bincount(self.column, weights=change, minlength=len(self.symbols))
-        touched = np.bincount(self.column, weights=np.abs(change), minlength=len(self.symbols)) > 0
-        if (touched & ~np.isfinite(self.marks)).any():
-            symbol = self.symbols[int(np.flatnonzero(touched & ~np.isfinite(self.marks))[0])]
+        unpriced = self._prices == 0.0
+        if change[unpriced].any():
+            symbol = self.positions[int(np.argmax(unpriced & (change != 0.0)))][1]
             raise LedgerError(f"{symbol} has never had a price and cannot be traded; wait for its first close")
-        moved = np.flatnonzero(net)
-        value = net[moved] * self.marks[moved]
+        net = np.bincount(self.column, weights=change, minlength=len(self.symbols)).astype(np.float64)
+        moved = net.nonzero()[0]
+        traded, price = net[moved], self.marks[moved]
+        value = traded * price
         cost = np.abs(value) * self._cost_rates[moved]
-        self.quantities = np.asarray(quantities, dtype=np.float64).copy()
+        self.quantities = np.array(quantities, dtype=np.float64)
+        self._revalue()
         self.cash -= float(value.sum()) + float(cost.sum())
-        return [
-            Fill(self.symbols[i], float(net[i]), float(self.marks[i]), float(v), float(c), reason)
-            for i, v, c in zip(moved, value, cost, strict=True)
-        ]
+        return Fills(self.symbols, moved, traded, price, value, cost, reason)
 
-    def close_delisted(self, max_stale_bars: int) -> list[Fill]:
+    def close_delisted(self, max_stale_bars: int) -> Fills:
         """Close positions without a price in more than ``max_stale_bars`` rows, at their last mark and usual cost."""
         gone = (self.bars_stale > max_stale_bars)[self.column] & (self.quantities != 0.0)
         if not gone.any():
-            return []
+            return self._nothing
         return self.trade_to(np.where(gone, 0.0, self.quantities), "delisted")
 
     def snapshot(self, base_currency: str) -> PortfolioSnapshot:

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from pmx.errors import DataError
 from pmx.execution.costs import CostModel
+from pmx.execution.history import History
 from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED
 from pmx.projection import Projector
 from pmx.risk import EwmaCovariance, RiskScaler
-from pmx.signals import Signal, SignalEngine, SignalRouter
+from pmx.signals import Routing, Signal, SignalEngine, SignalRouter
 
+Array = NDArray[np.float64]
 Position = tuple[str, str]
 
 #: Returns that a symbol must have shown before a rule that needs its covariance lets it be held.
@@ -44,6 +46,10 @@ class Desk:
     ----------
     index : MultiIndex (bucket, symbol)
         The positions: buckets in the policy's order, symbols sorted.
+    positions : tuple of (bucket, symbol)
+        The same, as plain pairs.
+    buckets : tuple of str
+        The policy's buckets.
 
     Raises
     ------
@@ -79,11 +85,14 @@ class Desk:
         self.projector = Projector(policy, universe)
         self.index = self.projector.index
         self.covariance = self._covariance()
+        self.positions = tuple(universe)
+        self.buckets = tuple(policy.risk_buckets.buckets)
         self._columns = pd.Index(self.symbols)
         self._row = {position: row for row, position in enumerate(universe)}
+        self._at = self._places()
         self._heard: tuple[Signal, ...] = ()
         self._observed: Any = None
-        self._closes: NDArray[np.float64] = np.full(len(self.symbols), np.nan)
+        self._closes: Array = np.full(len(self.symbols), np.nan)
 
     def _universe(self, given: Sequence[Position]) -> list[Position]:
         known = dict.fromkeys(given)
@@ -107,6 +116,15 @@ class Desk:
             self.symbols, scaler.covariance_decay, scaler.volatility.periods_per_year, COVARIANCE_OBSERVATIONS
         )
 
+    def _places(self) -> tuple[NDArray[np.intp], ...] | None:
+        """Return where the positions' covariances stand in that of the symbols; None where it has to be named.
+
+        That is so if the projector also needs that of a residual symbol, and if a position has no prices.
+        """
+        column = self._columns.get_indexer(self.index.get_level_values("symbol"))
+        named = (column < 0).any() or self.policy.risk_buckets.portfolio.residual_symbol is not None
+        return None if named else np.ix_(column, column)
+
     def row_of(self, bucket: str, symbol: str) -> int | None:
         """Return the row of a holding among the positions; None for what stands in for cash.
 
@@ -125,7 +143,29 @@ class Desk:
                 return rows[0]
         raise DataError(f"{symbol} is held for bucket {bucket}, which is not in the universe; build the desk with it")
 
-    def signals(self, prices: pd.DataFrame) -> list[Signal]:
+    def held(self, weights: Array) -> dict[Position, float]:
+        """Return what is held by position, without zeros; ``weights`` has shape (n,)."""
+        return {self.positions[row]: float(weights[row]) for row in np.flatnonzero(weights)}
+
+    def wishes(self, routing: Routing) -> Array:
+        """Return the relative weights of a routing in the order of the positions, shape (n,).
+
+        Raises
+        ------
+        DataError
+            When a signal asks for a position that is not in the universe.
+        """
+        wishes = np.zeros(len(self.positions))
+        for position, share in routing.shares.items():
+            if position not in self._row:
+                raise DataError(
+                    f"signals ask for {position[0]}/{position[1]}, which is not in the universe; let each engine "
+                    "speak under its own source, or build the desk with that position"
+                )
+            wishes[self._row[position]] = share
+        return wishes
+
+    def signals(self, prices: pd.DataFrame | History) -> list[Signal]:
         """Ask every engine; where a symbol has no price now, its last signals stand until it counts as delisted.
 
         Raises
@@ -133,11 +173,16 @@ class Desk:
         DataError
             When an engine names a symbol that there are no prices for.
         """
-        fresh = dict(zip(prices.columns, np.isfinite(prices.to_numpy(dtype=np.float64)[-1]), strict=True))
-        waiting = {symbol for symbol, priced in fresh.items() if not priced}.difference(self.silent(prices))
+        known = History.of(prices)
+        priced = np.isfinite(known.closes[-1]).tolist()
+        fresh = dict(zip(self.symbols, priced, strict=True))
+        waiting: set[str] = set()
+        if not all(priced):
+            waiting = {symbol for symbol, now in fresh.items() if not now}.difference(self.silent(known))
         heard = [signal for signal in self._heard if signal.symbol in waiting]
+        frame = known.frame
         for engine in self.engines:
-            for signal in engine.signals(prices):
+            for signal in engine.signals(frame):
                 if signal.symbol not in fresh:
                     raise DataError(
                         f"engine {signal.source} gave a signal for {signal.symbol}, which has no price column; "
@@ -148,26 +193,29 @@ class Desk:
         self._heard = tuple(heard)
         return heard
 
-    def silent(self, prices: pd.DataFrame) -> list[str]:
+    def silent(self, prices: pd.DataFrame | History) -> list[str]:
         """Return the symbols that are not yet or no longer listed: no price in more than ``max_stale_bars`` rows.
 
         Parameters
         ----------
-        prices : DataFrame, date × symbol
+        prices : DataFrame, date × symbol, or History
             Closes up to and including now.
         """
-        recent = prices.to_numpy(dtype=np.float64)[-(self.policy.execution.max_stale_bars + 1) :]
-        priced = np.isfinite(recent).any(axis=0)
+        closes = History.of(prices).closes
+        if np.isfinite(closes[-1]).all():
+            return []
+        recent = closes[-(self.policy.execution.max_stale_bars + 1) :]
+        priced = np.logical_or.reduce(np.isfinite(recent), axis=0)
         return [symbol for symbol, some in zip(self.symbols, priced, strict=True) if not some]
 
-    def observe(self, prices: pd.DataFrame, bucket_returns: Mapping[str, float] | None = None) -> None:
+    def observe(self, prices: pd.DataFrame | History, bucket_returns: Mapping[str, float] | None = None) -> None:
         """Take in the bar: the buckets' returns, and into the covariance every row that it has not seen.
 
         A bar that was taken in before changes nothing, so that a cycle may be repeated.
 
         Parameters
         ----------
-        prices : DataFrame, date × symbol
+        prices : DataFrame, date × symbol, or History
             Closes up to and including now; its columns are the desk's symbols.
         bucket_returns : mapping of bucket to float, optional
             Return of each bucket on its own capital over the bar.
@@ -177,9 +225,13 @@ class Desk:
         DataError
             When the columns are not the desk's symbols, or ``prices`` ends before the last bar taken in.
         """
-        if not prices.columns.equals(self._columns):
-            raise DataError("the columns of prices are not the desk's symbols; reorder them, or build the desk anew")
-        now = prices.index[-1]
+        table, closes, now = History.of(prices)
+        if table.columns is not self._columns:
+            if not table.columns.equals(self._columns):
+                raise DataError(
+                    "the columns of prices are not the desk's symbols; reorder them, or build the desk anew"
+                )
+            self._columns = table.columns  # a history that grows row by row keeps its columns
         if self._observed is not None and now <= self._observed:
             if now < self._observed:
                 raise DataError(
@@ -188,28 +240,25 @@ class Desk:
             return
         self.scaler.update(bucket_returns or {})
         if self.covariance is not None:
-            seen = 0 if self._observed is None else int(prices.index.searchsorted(self._observed, side="right"))
-            for row in prices.to_numpy(dtype=np.float64)[seen:]:
+            seen = 0 if self._observed is None else int(table.index.searchsorted(self._observed, side="right"))
+            for row in closes[seen:]:
                 self.covariance.update(row / self._closes - 1.0)
                 self._closes = np.where(np.isfinite(row), row, self._closes)
         self._observed = now
 
-    def risk_view(self) -> tuple[pd.DataFrame | None, list[str]]:
-        """Return the covariance forecast, and the symbols that have shown too little for one.
+    def risk_view(self) -> tuple[pd.DataFrame | Array | None, list[str]]:
+        """Return the covariance forecast, by position or named by symbol, and the symbols too new for one.
 
-        Those have zero rows in the matrix, for they may not be held. Without a rule that needs it: None, and none.
+        Those may not be held, so that their rows do not matter. Without a rule that needs it: None, and none.
         """
         if self.covariance is None:
             return None, []
-        enough = self.covariance.observations.to_numpy() >= COVARIANCE_OBSERVATIONS
-        if not enough.any():
-            return pd.DataFrame(np.eye(len(enough)), self._columns, self._columns), list(self.symbols)
-        matrix = np.zeros((len(enough), len(enough)))
-        matrix[np.ix_(enough, enough)] = self.covariance.forecast(
-            [symbol for symbol, known in zip(self.symbols, enough, strict=True) if known]
-        )
-        unknown = [symbol for symbol, known in zip(self.symbols, enough, strict=True) if not known]
-        return pd.DataFrame(matrix, self._columns, self._columns), unknown
+        known = self.covariance.known
+        matrix = self.covariance.matrix() if known.any() else np.eye(len(known))
+        unknown = [symbol for symbol, some in zip(self.symbols, known.tolist(), strict=True) if not some]
+        if self._at is None:
+            return pd.DataFrame(matrix, self._columns, self._columns), unknown
+        return matrix[self._at], unknown
 
 
 def default_engines(policy: Policy, symbols: Sequence[str]) -> list[SignalEngine]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from pmx.errors import DataError
 from pmx.execution.desk import Desk
+from pmx.execution.history import History
 from pmx.portfolio import PortfolioSnapshot, compute_nav
 from pmx.projection import Allocation
 from pmx.signals import Routing
@@ -79,7 +81,7 @@ class Holdings:
         return cls(float(nav), weights, dict(bucket_returns or {}))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
     """What one cycle decided, and on what grounds.
 
@@ -91,28 +93,36 @@ class Step:
         NAV before trading, base currency.
     routing : Routing or None
         What the signals asked for; None when weights were given instead.
-    risk_scale : Series by bucket
-        Scales ``s_b``.
     allocation : Allocation
         The answer, certified.
     weights : array, shape (n,)
         Its signed weights in the order of the desk's positions.
+    scales : array, shape (n_buckets,)
+        Scales ``s_b`` in the order of the policy's buckets.
+    buckets : tuple of str
+        The policy's buckets.
     """
 
     as_of: date | Any
     nav: float
     routing: Routing | None
-    risk_scale: pd.Series
     allocation: Allocation
     weights: Array
+    scales: Array
+    buckets: tuple[str, ...]
+
+    @cached_property
+    def risk_scale(self) -> pd.Series:
+        """Scales ``s_b``, Series by bucket."""
+        return pd.Series(self.scales.copy(), index=self.buckets, name="risk_scale")
 
 
 def step(
     desk: Desk,
     holdings: Holdings,
-    prices: pd.DataFrame,
+    prices: pd.DataFrame | History,
     *,
-    targets: pd.Series | None = None,
+    targets: pd.Series | Array | None = None,
     gated: Mapping[str, str] | None = None,
     adv: Mapping[str, float] | pd.Series | None = None,
 ) -> Step:
@@ -127,10 +137,10 @@ def step(
         Policy, engines and state; it takes the bar in, once, however often the bar is asked about.
     holdings : Holdings
         What is held now.
-    prices : DataFrame, date × symbol
+    prices : DataFrame, date × symbol, or History
         Closes up to and including now. Nothing later can be seen.
-    targets : Series by (bucket, symbol), signed fraction of NAV, optional
-        Wishes in place of signals.
+    targets : Series by (bucket, symbol), or array in the order of the desk's positions, optional
+        Wishes in place of signals, signed fractions of NAV.
     gated : mapping of symbol to {"reduce_only", "exit"}, optional
         Gated symbols.
     adv : mapping or Series by symbol, base currency a day, optional
@@ -154,32 +164,35 @@ def step(
     >>> step(desk, holdings, prices, targets=pd.Series([0.5], index=desk.index)).allocation.weights.to_dict()
     {'SP500': 0.1, 'CASH': 0.9}
     """
-    desk.observe(prices, holdings.bucket_returns)
-    scale = desk.scaler.scales()
+    known = History.of(prices)
+    desk.observe(known, holdings.bucket_returns)
+    buckets, scales = desk.buckets, desk.scaler.scale_array()
     covariance, unknown = desk.risk_view()
-    previous = pd.Series(holdings.weights, index=desk.index)
     inputs: dict[str, Any] = {
-        "previous": previous,
-        "risk_scale": scale,
-        "gated": dict(gated or {}) | dict.fromkeys([*desk.silent(prices), *unknown], "exit"),
+        "previous": holdings.weights,
+        "risk_scale": scales,
+        "gated": dict(gated or {}) | dict.fromkeys([*desk.silent(known), *unknown], "exit"),
         "covariance": covariance,
         "adv": adv,
         "nav": holdings.nav if adv is not None else None,
     }
     routing = None
     if targets is None:
-        routing = desk.router.route(desk.signals(prices), previous, scale)
-        allocation = desk.projector.solve(routing.relative_weights, **inputs)
+        risk_scale = dict(zip(buckets, scales.tolist(), strict=True))
+        routing = desk.router.route(desk.signals(known), desk.held(holdings.weights), risk_scale)
+        allocation = desk.projector.solve(desk.wishes(routing), **inputs)
     else:
         allocation = desk.projector.project(targets, **inputs)
-    return Step(prices.index[-1], holdings.nav, routing, scale, allocation, _in_order(allocation, desk.index))
+    weights = _in_order(allocation, desk.index)
+    return Step(known.now, holdings.nav, routing, allocation, weights, scales, buckets)
 
 
 def _in_order(allocation: Allocation, index: pd.MultiIndex) -> Array:
     """Return the allocation's weights in the desk's order."""
     if allocation.index is index:
-        return allocation.signed
-    weights = allocation.positions.reindex(index, fill_value=0.0).to_numpy(dtype=np.float64)
+        weights = allocation.signed
+    else:
+        weights = allocation.positions.reindex(index, fill_value=0.0).to_numpy(dtype=np.float64)
     if not np.isfinite(weights).all():
         bucket, symbol = index[int(np.argmin(np.isfinite(weights)))]
         raise DataError(f"the given weight of {bucket}/{symbol} is not finite; repair it, or give 0 to hold nothing")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from functools import cached_property
+from fnmatch import translate
+from functools import cached_property, lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -150,7 +151,12 @@ execution, options_config
         key : str
             Dotted key, such as ``"barbell.market_caps.ngx"``.
         """
-        return PurePath(self._sources.get(key, "default")).name
+        return self._places.get(key, "default")
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        """Where each key was given, without the folder: asked for by every rule of every day."""
+        return {key: PurePath(where).name for key, where in self._sources.items()}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -256,7 +262,15 @@ execution, options_config
 
 
 def _matches(symbol: str, patterns: tuple[str, ...]) -> bool:
-    return any(symbol == pattern or fnmatchcase(symbol, pattern) for pattern in patterns)
+    names, wildcards = _compiled(patterns)
+    return symbol in names or (wildcards is not None and wildcards.match(symbol) is not None)
+
+
+@lru_cache(maxsize=256)
+def _compiled(patterns: tuple[str, ...]) -> tuple[frozenset[str], re.Pattern[str] | None]:
+    """Return the patterns as names, and those with wildcards as one expression: a policy asks of every symbol."""
+    wild = [translate(pattern) for pattern in patterns if set(pattern) & set("*?[")]
+    return frozenset(patterns), re.compile("|".join(wild)) if wild else None
 
 
 def _dotted(value: Any, prefix: str = "") -> list[str]:

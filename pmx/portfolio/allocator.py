@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 
 Array = NDArray[np.float64]
+RiskScale = Mapping[str, float] | pd.Series | Array | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,21 +90,26 @@ class NavAllocator:
         if not policy.risk_buckets.enabled:
             limits = [(1.0, 1.0, 1.0)] * len(limits)
         self._base, self._min, self._max = np.array(limits, dtype=float).reshape(len(limits), 3).T
-        self._layout: tuple[pd.Index[str], NDArray[np.intp]] | None = None
+        self._bounded = policy.risk_buckets.enabled
+        self._layout: tuple[pd.Index[str], NDArray[np.intp], NDArray[np.bool_]] | None = None
 
     def allocate(
         self,
-        relative_weights: pd.Series[float],
-        risk_scale: Mapping[str, float] | pd.Series[float] | None = None,
+        relative_weights: pd.Series[float] | Array,
+        risk_scale: RiskScale = None,
+        *,
+        positions: pd.MultiIndex | None = None,
     ) -> NavBudget:
         """Return the wish of every position and the clamp of every scaled bucket.
 
         Parameters
         ----------
-        relative_weights : Series, MultiIndex (bucket, symbol)
+        relative_weights : Series, MultiIndex (bucket, symbol), or array, shape (n,)
             Signed share of its bucket; Σ abs ≤ 1 over a bucket.
-        risk_scale : mapping or Series by bucket, optional
-            ``s ≥ 0``; 1 for a bucket that is not named.
+        risk_scale : mapping or Series by bucket, or array, shape (n_buckets,), optional
+            ``s ≥ 0``; 1 for a bucket that is not named. An array has the order of the policy's buckets.
+        positions : MultiIndex (bucket, symbol), length n
+            The rows of an array; a Series has its own.
 
         Returns
         -------
@@ -115,25 +121,26 @@ class NavAllocator:
         DataError
             If the index is not (bucket, symbol), repeats a position or names a bucket unknown to the policy;
             if a weight is not finite, or a bucket's sum exceeds 1;
-            if a scale is negative, not finite, or of an unknown bucket.
+            if a scale is negative, not finite, or of an unknown bucket; if an array is of another length.
         """
-        index = relative_weights.index
-        bucket_of = self._bucket_of(index)
+        index: Any = relative_weights.index if isinstance(relative_weights, pd.Series) else positions
+        bucket_of, present = self._layout_of(index)
         r = np.array(relative_weights, dtype=np.float64)
+        if r.shape != bucket_of.shape:
+            raise DataError(f"relative weights: shape {r.shape} for {len(bucket_of)} positions; give one for each")
         size = np.abs(r)
         used: Array = np.bincount(bucket_of, weights=size, minlength=len(self._names)).astype(np.float64)
         self._check(index, r, used)
         scale = self._scale(risk_scale)
 
-        wish = np.clip(self._base * np.maximum(scale, 1.0), self._min, self._max)
-        budget = np.clip(self._base * scale, self._min, self._max)
-        present = np.bincount(bucket_of, minlength=len(self._names)) > 0
+        wish = np.minimum(np.maximum(self._base * np.maximum(scale, 1.0), self._min), self._max)
+        budget = np.minimum(np.maximum(self._base * scale, self._min), self._max)
         clamped = np.flatnonzero(present & (scale < 1.0)).tolist()
         target, sign = size * wish[bucket_of], np.where(r < 0.0, -1.0, 1.0)
         for array in (r, target, sign):
             array.flags.writeable = False
         return NavBudget(
-            positions=index,  # type: ignore[arg-type]  # `_bucket_of` has seen to it
+            positions=index,
             relative=r,
             target=target,
             sign=sign,
@@ -141,10 +148,38 @@ class NavAllocator:
             budgets=MappingProxyType(dict(zip(self._names, budget.tolist(), strict=True))),
         )
 
-    def _bucket_of(self, index: pd.Index[str]) -> NDArray[np.intp]:
-        """Return each row's bucket, shape (n,); kept while the same index comes back, as it does daily."""
+    def scaled_maxima(self, positions: pd.MultiIndex, risk_scale: RiskScale) -> dict[str, float]:
+        """Return the clamps of wishes that are given in fractions of NAV.
+
+        Parameters
+        ----------
+        positions : MultiIndex (bucket, symbol)
+            What is wished for.
+        risk_scale : mapping or Series by bucket, or array, shape (n_buckets,)
+            As for `allocate`.
+
+        Returns
+        -------
+        dict of str to float, fraction of NAV
+            ``max(s · max_nav_frac, min_nav_frac)`` of each bucket with positions and a scale below 1, so that a scale
+            of 1 changes nothing; empty where buckets are switched off.
+
+        Raises
+        ------
+        DataError
+            As `allocate` does.
+        """
+        _, present = self._layout_of(positions)
+        scale = self._scale(risk_scale)
+        if not self._bounded:
+            return {}
+        maxima = np.maximum(scale * self._max, self._min)
+        return {self._names[b]: float(maxima[b]) for b in np.flatnonzero(present & (scale < 1.0)).tolist()}
+
+    def _layout_of(self, index: pd.Index[str] | None) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Return each row's bucket, shape (n,), and which buckets have rows; kept while the same index comes back."""
         if self._layout is not None and self._layout[0] is index:
-            return self._layout[1]
+            return self._layout[1:]
         if not isinstance(index, pd.MultiIndex) or index.nlevels != 2:
             raise DataError("relative weights: the index must be a MultiIndex (bucket, symbol); set both levels")
         if not index.is_unique:
@@ -155,8 +190,8 @@ class NavAllocator:
             if name not in self._order:
                 raise DataError(f"relative weights: {self._unknown(name)}")
         bucket_of = np.fromiter((self._order[name] for name in names), dtype=np.intp, count=len(names))
-        self._layout = (index, bucket_of)
-        return bucket_of
+        self._layout = (index, bucket_of, np.bincount(bucket_of, minlength=len(self._names)) > 0)
+        return self._layout[1:]
 
     def _check(self, index: pd.Index[str], r: Array, used: Array) -> None:
         if not np.isfinite(r).all():
@@ -169,14 +204,28 @@ class NavAllocator:
                 "limit 1; divide its weights by that"
             )
 
-    def _scale(self, risk_scale: Mapping[str, float] | pd.Series[float] | None) -> Array:
-        scale = np.ones(len(self._names))
-        for name, value in () if risk_scale is None else risk_scale.items():
-            if name not in self._order:
-                raise DataError(f"risk scale: {self._unknown(name)}")
-            if not (math.isfinite(value) and value >= 0.0):
-                raise DataError(f"risk scale of bucket {name} is {value}, must be finite and ≥ 0; 1 leaves it as it is")
-            scale[self._order[str(name)]] = value
+    def _scale(self, risk_scale: RiskScale) -> Array:
+        """Return the scale of every bucket, in the policy's order."""
+        if isinstance(risk_scale, np.ndarray):
+            if risk_scale.shape != (len(self._names),):
+                raise DataError(
+                    f"risk scale has shape {risk_scale.shape} for {len(self._names)} buckets; give one for each, in "
+                    "the policy's order"
+                )
+            scale = risk_scale
+        else:
+            scale = np.ones(len(self._names))
+            for name, value in () if risk_scale is None else risk_scale.items():
+                if name not in self._order:
+                    raise DataError(f"risk scale: {self._unknown(name)}")
+                scale[self._order[str(name)]] = value
+        valid = (scale >= 0.0) & (scale < math.inf)
+        if not valid.all():
+            worst = int(np.argmin(valid))
+            raise DataError(
+                f"risk scale of bucket {self._names[worst]} is {scale[worst]}, must be finite and ≥ 0; "
+                "1 leaves it as it is"
+            )
         return scale
 
     def _unknown(self, name: object) -> str:

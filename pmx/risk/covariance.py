@@ -113,7 +113,7 @@ class EwmaCovariance:
                 f"(limit {MAX_RETURN:g} in size); repair it, or give NaN for a missing bar"
             )
         self._sum *= self._decay
-        self._sum += np.outer(filled, filled)
+        self._sum += filled[:, None] * filled
         self._weight *= self._decay
         self._weight += present
         self._observations += present
@@ -154,15 +154,28 @@ class EwmaCovariance:
         at = self._symbols.get_indexer(wanted)
         if (at < 0).any():
             raise DataError(f"EwmaCovariance: unknown symbol {wanted[at < 0][0]!r}; name it when building")
-        short = self._observations[at] < self._min_observations
+        short = ~self.known[at]
         if short.any():
             raise DataError(
                 f"covariance of {wanted[short][0]!r} rests on {self._observations[at][short][0]} returns, "
                 f"{self._min_observations} needed; leave the symbol out or wait"
             )
-        scale = np.sqrt(self._periods_per_year / self._weight[at])
-        matrix = self._sum[np.ix_(at, at)] * np.outer(scale, scale)
-        return pd.DataFrame(matrix, index=wanted, columns=wanted)
+        return pd.DataFrame(self.matrix()[np.ix_(at, at)], index=wanted, columns=wanted)
+
+    def matrix(self) -> FloatArray:
+        """Return the forecast of all symbols as an array, shape (n_symbols, n_symbols); see `forecast`.
+
+        A symbol that has shown fewer than ``min_observations`` returns has zeros.
+        """
+        scale = np.zeros(len(self._weight))
+        np.divide(self._periods_per_year, self._weight, out=scale, where=self.known)
+        np.sqrt(scale, out=scale)
+        return self._sum * (scale[:, None] * scale)
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Return which symbols have shown ``min_observations`` returns, shape (n_symbols,)."""
+        return self._observations >= self._min_observations
 
     @property
     def observations(self) -> pd.Series:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pmx.errors import DataError, PolicyError
@@ -235,6 +237,8 @@ class RiskScaler:
         section = policy.risk_scaler
         self._buckets = tuple(policy.risk_buckets.buckets)
         self._records: dict[str, _BucketRecord] = {}
+        self._scales = np.ones(len(self._buckets))
+        self._moved: set[str] = set()  # buckets whose scale is older than their last return
         if not section.enabled:
             return
         for name, bucket in section.buckets.items():
@@ -263,7 +267,7 @@ class RiskScaler:
             If a bucket is unknown, or its return is infinite or larger than 1e6 in size; nothing is changed
             then.
         """
-        heard: list[tuple[_BucketRecord, float]] = []
+        heard: dict[str, float] = {}
         for name, value in bucket_returns.items():
             if name not in self._records and name not in self._buckets:
                 raise DataError(
@@ -273,10 +277,11 @@ class RiskScaler:
                 continue
             number = checked_return(value, f"bucket {name!r}")
             if name in self._records:
-                heard.append((self._records[name], number))
-        for record, number in heard:
-            record.volatility.update(number)
-            record.drawdown.update(number)
+                heard[name] = number
+        for name, number in heard.items():
+            self._moved.add(name)
+            self._records[name].volatility.update(number)
+            self._records[name].drawdown.update(number)
 
     def scales(self) -> pd.Series:
         """Return the scale of each bucket.
@@ -287,14 +292,19 @@ class RiskScaler:
             In the policy's order. 1 for a bucket without a scaler, with the scaler switched off, or with
             fewer than 20 returns so far.
         """
-        scales = dict.fromkeys(self._buckets, 1.0)
-        for name, state, _ in self._ready():
-            scales[name] = compute_scaling_factor(name, state, self._records[name].config)
-        return pd.Series(scales, name="risk_scale", dtype=float)
+        return pd.Series(self.scale_array(), index=self._buckets, name="risk_scale")
+
+    def scale_array(self) -> npt.NDArray[np.float64]:
+        """Return `scales` as an array, shape (n_buckets,)."""
+        for name, state, _ in self._ready(self._moved):
+            scale = compute_scaling_factor(name, state, self._records[name].config)
+            self._scales[self._buckets.index(name)] = scale
+        self._moved.clear()
+        return self._scales.copy()
 
     def states(self) -> dict[str, BucketRiskState]:
         """Return the risk of each scaled bucket that has shown at least 20 returns."""
-        return {name: state for name, state, _ in self._ready()}
+        return {name: state for name, state, _ in self._ready(self._records)}
 
     def diagnostics(self) -> pd.DataFrame:
         """Return what each scale rests on.
@@ -319,7 +329,7 @@ class RiskScaler:
             }
             for name, record in self._records.items()
         }
-        for name, _, forecast in self._ready():
+        for name, _, forecast in self._ready(self._records):
             rows[name]["realized_vol"] = forecast.volatility
             rows[name]["model"] = forecast.model
             rows[name]["fallback_reason"] = forecast.fallback_reason
@@ -335,9 +345,10 @@ class RiskScaler:
         table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
         return table.rename_axis("bucket")
 
-    def _ready(self) -> Iterator[tuple[str, BucketRiskState, VolatilityForecast]]:
-        """Yield the buckets whose scale rests on their own returns."""
-        for name, record in self._records.items():
+    def _ready(self, names: Iterable[str]) -> Iterator[tuple[str, BucketRiskState, VolatilityForecast]]:
+        """Yield those of the buckets whose scale rests on their own returns."""
+        for name in names:
+            record = self._records[name]
             if record.ready:
                 forecast = record.volatility.forecast(annualized=True)
                 state = BucketRiskState(

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -85,13 +85,11 @@ class SignalRouter:
         self._buckets = policy.risk_buckets.buckets
         self._bucket_order = {name: position for position, name in enumerate(self._buckets)}
         self._ranks: dict[tuple[str, str], _Rank] = {}
-        self._keys: tuple[list[str], list[str]] = ([], [])
-        self._index = _positions(*self._keys)
 
     def route(
         self,
         signals: Iterable[Signal],
-        previous: pd.Series[float] | None = None,
+        previous: Mapping[tuple[str, str], float] | pd.Series[float] | None = None,
         risk_scale: Mapping[str, float] | pd.Series[float] | None = None,
     ) -> Routing:
         """Decide which signals live and what they ask of their buckets.
@@ -100,7 +98,7 @@ class SignalRouter:
         ----------
         signals : iterable of Signal
             In any order; the answer does not depend on it.
-        previous : Series, MultiIndex (bucket, symbol), signed fraction of NAV, optional
+        previous : mapping or Series by (bucket, symbol), signed fraction of NAV, optional
             What is held now; nothing if omitted.
         risk_scale : mapping or Series by bucket, optional
             Scales that the weights will be allocated with, so that a HOLD keeps what is held; 1 where not named.
@@ -115,7 +113,7 @@ class SignalRouter:
         SignalError
             If a source speaks twice about a symbol, or is unknown to the policy.
         DataError
-            If ``previous`` is not such a Series, repeats a position, holds a value that is not finite, or
+            If ``previous`` is not by (bucket, symbol), repeats a position, holds a value that is not finite, or
             names a bucket unknown to the policy.
         """
         held = self._held(previous)
@@ -124,19 +122,18 @@ class SignalRouter:
         winners = _contest(heard)
 
         budgets = self._budgets(risk_scale)
-        routing, buckets, symbols, values = self._config, [], [], []
+        routing, shares = self._config, dict[tuple[str, str], float]()
         records = [_dropped(h) for h in heard if h.dropped]
         for name, bucket in self._buckets.items():
+            live, here = winners.get(name, {}), held.get(name, {})
+            if not (live or here or bucket.standing):
+                continue
             full = routing.full_conviction.get(name, routing.default_full_conviction)
-            live = winners.get(name, {})
-            for symbol, share in share_bucket(bucket, full, live, held.get(name, {}), budgets[name]).items():
-                buckets.append(name)
-                symbols.append(symbol)
-                values.append(share.relative_weight)
+            for symbol, share in share_bucket(bucket, full, live, here, budgets[name]).items():
+                shares[name, symbol] = share.relative_weight
                 records.append(_kept(name, symbol, share, live.get(symbol)))
         records.sort(key=self._record_order)
-        index = self._index_of(buckets, symbols)
-        return Routing(pd.Series(values, index=index, dtype=float, name="relative_weight"), tuple(records))
+        return Routing(shares, tuple(records))
 
     def bucket_for(self, source: str, symbol: str) -> str | None:
         """Return the bucket that a source speaks for on a symbol, or None if that bucket does not admit it.
@@ -159,14 +156,15 @@ class SignalRouter:
             for name, b in self._buckets.items()
         }
 
-    def _held(self, previous: pd.Series[float] | None) -> dict[str, dict[str, float]]:
+    def _held(self, previous: Mapping[tuple[str, str], float] | pd.Series[float] | None) -> dict[str, dict[str, float]]:
         """Return what is held, by bucket and symbol, without zeros."""
         held: dict[str, dict[str, float]] = defaultdict(dict)
         if previous is None or len(previous) == 0:
             return held
-        if previous.index.nlevels != 2 or not previous.index.is_unique:
+        if not isinstance(previous, Mapping) and (previous.index.nlevels != 2 or not previous.index.is_unique):
             raise DataError("previous positions: the index must be (bucket, symbol) without repeats; add them up")
-        for (bucket, symbol), weight in zip(previous.index.tolist(), previous.tolist(), strict=True):
+        entries: Any = previous.items()
+        for (bucket, symbol), weight in entries:
             if bucket not in self._buckets:
                 raise DataError(
                     f"previous positions: {symbol} is held for bucket {bucket!r}, which the policy does not "
@@ -230,12 +228,6 @@ class SignalRouter:
         turn = rank.turn if rank else (True, 0)
         return self._bucket_order[record.bucket], record.symbol, rank is None, turn
 
-    def _index_of(self, buckets: list[str], symbols: list[str]) -> pd.MultiIndex:
-        """Return the row index; the last one again where it is the same, for building it is dear."""
-        if (buckets, symbols) != self._keys:
-            self._keys, self._index = (buckets, symbols), _positions(buckets, symbols)
-        return self._index
-
 
 def _silence_fallbacks(heard: Sequence[_Heard]) -> None:
     """Drop fallback signals on symbols for which another source is above its thresholds."""
@@ -278,7 +270,3 @@ def _kept(bucket: str, symbol: str, share: Share, signal: Signal | None) -> Deci
     else:
         direction, conviction = signal.direction, signal.conviction
     return Decision(symbol, share.source, direction, bucket, True, share.reason, conviction, weight)
-
-
-def _positions(buckets: list[str], symbols: list[str]) -> pd.MultiIndex:
-    return pd.MultiIndex.from_arrays([buckets, symbols], names=["bucket", "symbol"])

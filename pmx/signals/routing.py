@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -51,16 +52,23 @@ class Routing:
 
     Attributes
     ----------
-    relative_weights : Series, MultiIndex (bucket, symbol)
+    shares : mapping of (bucket, symbol) to float
         Signed share of its bucket that each position is asked to take; Σ abs ≤ 1 over a bucket. A position
-        to be closed is present with 0. Rows: buckets in policy order, then symbols.
+        to be closed is present with 0. Order: buckets in policy order, then symbols.
     records : tuple of Decision
         One for each signal, each standing weight, and each held position without a live signal, in the order
         of the rows.
     """
 
-    relative_weights: pd.Series[float]
+    shares: Mapping[tuple[str, str], float]
     records: tuple[Decision, ...]
+
+    @cached_property
+    def relative_weights(self) -> pd.Series[float]:
+        """Return ``shares`` as a Series, MultiIndex (bucket, symbol)."""
+        buckets, symbols = zip(*self.shares, strict=True) if self.shares else ((), ())
+        index = pd.MultiIndex.from_arrays([buckets, symbols], names=["bucket", "symbol"])
+        return pd.Series(list(self.shares.values()), index=index, dtype=float, name="relative_weight")
 
     @cached_property
     def decisions(self) -> pd.DataFrame:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from pmx.signals.types import Signal, SignalEngine
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class SignalTape:
@@ -78,25 +76,28 @@ class SignalTape:
 
     def _begin(self) -> None:
         self._read = 0
-        self._last: tuple[object, ...] = ()
+        self._columns: pd.Index = pd.Index([])
+        self._last: tuple[bytes, ...] = ()
         self._digest = hashlib.sha256()
 
     def _digest_of(self, prices: pd.DataFrame) -> bytes:
         """Return a digest of the whole history, reading only the rows that are new."""
-        columns = tuple(map(str, prices.columns))
+        columns, dates, closes = prices.columns, prices.index, prices.to_numpy(dtype=np.float64)
         known = self._read
-        if not 0 < known <= len(prices) or self._last != (columns, *_row(prices, known - 1)):
+        if not (
+            0 < known <= len(closes) and columns.equals(self._columns) and _row(dates, closes, known - 1) == self._last
+        ):
             self._begin()
-            self._digest.update(repr(columns).encode())
-        for i in range(self._read, len(prices)):
-            for part in _row(prices, i):
+            self._digest.update(repr(tuple(map(str, columns))).encode())
+            self._columns = columns
+        for i in range(self._read, len(closes)):
+            self._last = _row(dates, closes, i)
+            for part in self._last:
                 self._digest.update(part)
-        self._read = len(prices)
-        self._last = (columns, *_row(prices, len(prices) - 1)) if len(prices) else ()
+        self._read = len(closes)
         return self._digest.digest()
 
 
-def _row(prices: pd.DataFrame, i: int) -> tuple[bytes, bytes]:
+def _row(dates: pd.Index, closes: NDArray[np.float64], i: int) -> tuple[bytes, bytes]:
     """Return a row's date and closes as bytes."""
-    closes = np.ascontiguousarray(prices.iloc[i].to_numpy(dtype=np.float64))
-    return repr(prices.index[i]).encode(), closes.tobytes()
+    return repr(dates[i]).encode(), closes[i].tobytes()

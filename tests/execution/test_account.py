@@ -68,7 +68,7 @@ def test_nav_moves_by_profit_and_interest_less_costs(bars: list[dict], rates: li
         assert dict(zip(POSITIONS, profit.tolist(), strict=True)) == pytest.approx(
             {position: moved.get(position, 0.0) for position in POSITIONS}, rel=1e-12, abs=1e-12 * size
         )
-        fills = books.close_delisted(patience)
+        fills = list(books.close_delisted(patience))
         if bar["trades"] and books.nav > 0:
             fills += books.rebalance(np.array(bar["weights"]), np.array(bar["tradable"]))
 
@@ -86,6 +86,7 @@ def test_it_trades_to_weights_of_nav_before_costs_and_pays_costs_from_cash() -> 
     books = account(rates=[0.01, 0.0, 0.0, 0.0])
     books.mark(row(A=10.0, B=20.0))
     fills = books.rebalance(holding({("core", "A"): 0.5, ("core", "B"): -0.2}), ALL)
+    assert (len(fills), fills.column.tolist(), fills.value.tolist()) == (2, [0, 1], [500.0, -200.0])
     assert [(f.symbol, f.quantity, f.price, f.value, f.cost, f.reason) for f in fills] == [
         ("A", 50.0, 10.0, 500.0, 5.0, "rebalance"),
         ("B", -10.0, 20.0, -200.0, 0.0, "rebalance"),
@@ -101,7 +102,7 @@ def test_orders_are_netted_over_buckets_and_profit_is_not() -> None:
     books.rebalance(holding({("core", "A"): 0.5}), ALL)
     paid = 1000.0 - books.nav
     # One bucket hands the symbol to another, and a third is as long as a fourth is short: nothing reaches the market.
-    assert books.trade_to(holding({("other", "A"): 80.0, ("hedge", "A"): -30.0}), "rebalance") == []
+    assert list(books.trade_to(holding({("other", "A"): 80.0, ("hedge", "A"): -30.0}), "rebalance")) == []
     assert books.nav == 1000.0 - paid
     assert books.mark(row(A=11.0)).tolist() == [0.0, 0.0, 80.0, 0.0, -30.0]
     assert books.nav == 1000.0 - paid + 50.0
@@ -125,7 +126,7 @@ def test_what_cannot_be_traded_stays_as_it_is() -> None:
     assert [f.symbol for f in fills] == ["B"]
     assert books.values.tolist() == [500.0, 100.0, 0.0, 0.0, 0.0]
     # Nor is bought what has never had a price, whatever is said of it.
-    assert books.rebalance(holding({("core", "A"): 0.5, ("core", "B"): 0.1, ("other", "C"): 0.1}), ALL) == []
+    assert list(books.rebalance(holding({("core", "A"): 0.5, ("core", "B"): 0.1, ("other", "C"): 0.1}), ALL)) == []
 
 
 @pytest.mark.parametrize("patience", [0, 1, 3])
@@ -138,7 +139,7 @@ def test_a_delisted_symbol_becomes_cash_at_its_last_mark(patience: int, side: fl
     nav = books.nav
     for _ in range(patience):
         books.mark(row())
-        assert books.close_delisted(patience) == []
+        assert len(books.close_delisted(patience)) == 0
     books.mark(row())
     [fill] = books.close_delisted(patience)
     assert (fill.symbol, fill.quantity, fill.price, fill.reason) == ("A", -50.0 * side, 12.0, "delisted")

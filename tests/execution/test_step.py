@@ -11,9 +11,10 @@ import pytest
 
 import pmx
 from pmx.errors import DataError, InfeasibleError, SignalError
-from pmx.execution import Desk, Holdings, default_engines, step
+from pmx.execution import Desk, History, Holdings, default_engines, step
 from pmx.portfolio import UNASSIGNED
 from pmx.risk import EwmaCovariance
+from pmx.signals import Routing
 
 POLICY = pmx.load_policy()
 FREE = {"risk_buckets.enabled": False, "barbell.enable_barbell_allocation": False}
@@ -221,7 +222,7 @@ def test_the_covariance_depends_on_prices_alone_not_on_when_the_desk_was_made() 
     for desk in (daily, fresh, sparse):
         matrix, unknown = desk.risk_view()
         assert unknown == []
-        pd.testing.assert_frame_equal(matrix, by_hand.forecast(), rtol=1e-12)
+        np.testing.assert_allclose(matrix, by_hand.forecast(), rtol=1e-12)
 
 
 def test_a_symbol_too_new_for_a_covariance_is_not_held() -> None:
@@ -316,3 +317,54 @@ def test_a_refused_cycle_can_be_repeated_with_better_inputs() -> None:
         step(first, nothing(first), prices, targets=wish, gated={"WTI": "shut"})
     weights = [step(desk, nothing(desk), prices, targets=wish).weights.tolist() for desk in (first, second)]
     assert weights[0] == weights[1]
+
+
+# -- arrays ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", [True, False])
+def test_arrays_and_a_view_of_a_longer_table_decide_what_tables_decide(layer: bool) -> None:
+    changes = RISKY if layer else {key.replace(".", "__"): off for key, off in FREE.items()}
+    prices = walk(["SP500", "WTI"], 70)
+    prices.iloc[40:, 1] = math.nan
+    later = prices * 1.0
+    later.iloc[65:] = -1.0  # nobody looks there
+    wish = pd.Series({("ts_core", "SP500"): 0.1, ("ts_core", "WTI"): 0.05})
+    plain, viewed = desk_of(*wish.index, **changes), desk_of(*wish.index, **changes)
+    for rows in range(1, 66):
+        known = History(later, later.to_numpy()[:rows], later.index[rows - 1])
+        pd.testing.assert_frame_equal(known.frame, prices.iloc[:rows])
+        holdings = Holdings(1e6, np.array([0.02, 0.01]), {"ts_core": 0.03 * (-1) ** rows})
+        one = step(plain, holdings, prices.iloc[:rows], targets=wish)
+        other = step(viewed, holdings, known, targets=wish.to_numpy())
+        assert one.weights.tolist() == other.weights.tolist()
+        assert one.risk_scale.equals(other.risk_scale)
+        assert (one.as_of, plain.silent(prices.iloc[:rows])) == (other.as_of, viewed.silent(known))
+    assert plain.silent(prices) == ["WTI"]
+    assert other.risk_scale.index.tolist() == list(POLICY.risk_buckets.buckets)
+    assert other.risk_scale.to_numpy().tolist() == other.scales.tolist()
+
+
+def test_what_is_held_and_what_is_asked_for_in_the_order_of_the_positions() -> None:
+    desk = desk_of(("ts_core", "SP500"), ("ts_core", "WTI"), ("ml_secondary", "WTI"))
+    assert desk.held(np.array([0.0, -0.2, 0.1])) == {("ts_core", "WTI"): -0.2, ("ml_secondary", "WTI"): 0.1}
+    assert desk.wishes(Routing({("ml_secondary", "WTI"): 0.5, ("ts_core", "SP500"): 0.0}, ())).tolist() == [0, 0, 0.5]
+    with pytest.raises(DataError, match="signals ask for safe/BIL, which is not in the universe"):
+        desk.wishes(Routing({("safe", "BIL"): 0.5}, ()))
+
+
+def test_a_covariance_is_named_where_a_residual_symbol_needs_its_own() -> None:
+    prices = walk(["BIL", "SP500", "WTI"], 70)
+    prices.iloc[:20, 2] = math.nan
+    residual = {"risk_buckets__portfolio__residual_symbol": "BIL"}
+    policy = POLICY.override({key.replace("__", "."): value for key, value in (RISKY | residual).items()})
+    positions = [("ts_core", "WTI"), ("ts_core", "SP500")]
+    with_residual, without = Desk(policy, prices.columns, positions=positions), desk_of(*positions, **RISKY)
+    with_residual.observe(prices)
+    without.observe(prices[["SP500", "WTI"]])
+    (named, unknown), (plain, _) = with_residual.risk_view(), without.risk_view()
+    assert unknown == ["WTI"]
+    assert list(named.columns) == list(prices.columns)
+    np.testing.assert_array_equal(named.loc[["SP500", "WTI"], ["SP500", "WTI"]], plain)
+    assert plain[0, 0] > 0.0
+    assert plain[1].tolist() == [0.0, 0.0]

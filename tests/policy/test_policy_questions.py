@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+from fnmatch import fnmatchcase
 
 import pydantic
 import pytest
@@ -43,6 +44,16 @@ def policy(**changes):
 )
 def test_bucket_of_takes_the_first_that_lists_it(symbol, bucket):
     assert policy().bucket_of(symbol) == bucket
+
+
+@pytest.mark.parametrize(
+    "listed", [["NGX:*", "EZA"], ["A?", "B[0-9]"], ["[X]"], ["a.b", "*.c"], ["X|Y", "?"], ["Z"], []]
+)
+def test_a_symbol_is_listed_by_its_name_or_by_a_wildcard(listed):
+    symbols = ["NGX:MTNN", "ngx:mtnn", "NGX:", "EZA", "EZ", "AB", "ABC", "B7", "B7\n", "[X]", "X", "a.b", "axb", "q.c"]
+    for symbol in [*symbols, "X|Y", "Y", ""]:
+        expected = ("m",) if any(symbol == name or fnmatchcase(symbol, name) for name in listed) else ()
+        assert policy(barbell__markets={"m": listed}).markets_of(symbol) == expected, symbol
 
 
 def test_bucket_of_a_symbol_that_nobody_lists_without_a_default():

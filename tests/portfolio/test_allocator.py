@@ -68,6 +68,35 @@ def test_no_scale_is_a_scale_of_one() -> None:
     assert dict(plain.clamps) == dict(one.clamps) == {}
 
 
+def test_arrays_are_taken_as_series_are() -> None:
+    r = relative({("core", "SPY"): 0.5, ("hedge", "VIX"): -0.4, ("core", "QQQ"): 0.3})
+    scale = {"safe": 1.0, "core": 0.5, "hedge": 3.0}
+    allocator = NavAllocator(POLICY)
+    one = NavAllocator(POLICY).allocate(r, scale)
+    other = allocator.allocate(r.to_numpy(), np.array(list(scale.values())), positions=r.index)
+    for name in ("relative", "target", "sign"):
+        assert getattr(one, name).tolist() == getattr(other, name).tolist()
+    assert (dict(one.clamps), dict(one.budgets)) == (dict(other.clamps), dict(other.budgets))
+    for weights, scales, message in (
+        (np.zeros(2), None, r"relative weights: shape \(2,\) for 3 positions"),
+        (np.zeros(3), np.ones(2), r"risk scale has shape \(2,\) for 3 buckets"),
+        (np.zeros(3), np.array([1.0, 1.0, math.nan]), "risk scale of bucket hedge is nan"),
+    ):
+        with pytest.raises(DataError, match=message):
+            allocator.allocate(weights, scales, positions=r.index)
+    with pytest.raises(DataError, match="must be a MultiIndex"):
+        allocator.allocate(np.zeros(3))
+
+
+def test_wishes_in_fractions_of_nav_are_clamped_to_scaled_maxima() -> None:
+    positions = relative({("safe", "BIL"): 0.0, ("core", "SPY"): 0.0}).index
+    allocator = NavAllocator(POLICY)
+    assert allocator.scaled_maxima(positions, {"core": 1.0, "hedge": 0.5}) == {}
+    assert allocator.scaled_maxima(positions, np.array([0.1, 0.5, 0.5])) == pytest.approx({"safe": 0.4, "core": 0.15})
+    off = NavAllocator(POLICY.override({"risk_buckets.enabled": False}))
+    assert off.scaled_maxima(positions, {"core": 0.5}) == {}
+
+
 def test_a_bucket_without_positions_has_a_budget_but_no_clamp() -> None:
     budget = NavAllocator(POLICY).allocate(relative({("core", "SPY"): 1.0}), {"hedge": 0.1})
     assert dict(budget.clamps) == {}

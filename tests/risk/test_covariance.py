@@ -143,3 +143,14 @@ def test_a_setting_out_of_range_is_named(name: str, value: float) -> None:
 def test_a_symbol_appears_once() -> None:
     with pytest.raises(DataError, match="symbol 'SPY' appears twice"):
         EwmaCovariance(["SPY", "WTI", "SPY"])
+
+
+def test_as_an_array_symbols_that_have_shown_too_little_are_zero() -> None:
+    rows = np.random.default_rng(3).normal(scale=0.01, size=(30, 3))
+    rows[:25, 1] = np.nan
+    covariance = fed(rows, min_observations=10)
+    assert covariance.known.tolist() == [True, False, True]
+    matrix = covariance.matrix()
+    assert not matrix[1].any()
+    assert not matrix[:, 1].any()
+    np.testing.assert_array_equal(matrix[np.ix_([0, 2], [0, 2])], covariance.forecast(["S0", "S2"]))

@@ -252,3 +252,16 @@ def test_a_bad_return_names_its_bucket_and_changes_nothing() -> None:
     with pytest.raises(DataError, match="return of bucket 'safe'"):
         scaler.update({"ts_core": 0.01, "safe": math.inf})
     pd.testing.assert_frame_equal(scaler.diagnostics(), before)
+
+
+def test_scales_as_an_array_are_the_scales_and_belong_to_the_caller() -> None:
+    scaler, rows = RiskScaler(policy()), returns(60)
+    for bar in range(60):
+        scaler.update(rows.iloc[bar] if bar % 3 else {"ts_core": float(rows["ts_core"].iloc[bar])})
+        asked = RiskScaler(policy())  # asked once, after every return
+        for past in range(bar + 1):
+            asked.update(rows.iloc[past] if past % 3 else {"ts_core": float(rows["ts_core"].iloc[past])})
+        assert scaler.scale_array().tolist() == asked.scales().tolist()
+    scaler.scale_array()[:] = 0.0
+    assert scaler.scales().tolist() == asked.scales().tolist()
+    assert min(asked.scales()) < 1.0
