@@ -30,13 +30,13 @@ HOME = {
     "yaml": ("pmx.policy.",),
     "cvxpy": ("pmx.projection.",),
     "clarabel": ("pmx.projection.",),
-    "numba": ("pmx.projection.",),
+    "numba": ("pmx.projection.kernels.compiled",),
     "arch": ("pmx.risk.volatility", "pmx.signals.time_series", "pmx.data.sample"),
 }
 #: Too slow to import before they are wanted, wherever they are allowed; the compiled kernel is itself imported late.
 LAZY = {"arch", "numba"}
 #: The compiled loops, which are themselves imported late.
-KERNELS = ("pmx.projection.kernels", "pmx.projection.newton_kernel", "pmx.projection.newton_model")
+KERNELS = "pmx.projection.kernels"
 
 
 def module_name(path):

@@ -87,7 +87,8 @@ class Allocation:
         """``OPTIMAL``, ``RELAXED`` or ``BYPASSED``."""
         if self.program is None or self.point is None:
             return Status.BYPASSED
-        return Status.RELAXED if relaxed(self.program, self.point) else Status.OPTIMAL
+        gave_way = self.figures.violation[self.figures.soft] > RELAXED_ABOVE
+        return Status.RELAXED if gave_way.any() else Status.OPTIMAL
 
     @cached_property
     def positions(self) -> pd.Series:
@@ -135,11 +136,11 @@ class Allocation:
         """Signed weight of each bucket, fraction of NAV."""
         return self.positions.groupby(level="bucket", sort=False).sum()
 
-    @property
+    @cached_property
     def figures(self) -> RuleFigures:
         """What a ledger of many days adds up of each rule, as arrays."""
         if self.program is None or self.point is None:
-            return RuleFigures((), (), np.zeros(0, bool), np.zeros(0), np.zeros(0))
+            return RuleFigures((), (), np.zeros(0, bool), np.zeros(0, bool), np.zeros(0), np.zeros(0))
         return rule_figures(self.program, self.point, self._beside)
 
     @property
@@ -269,19 +270,6 @@ def _note_bounds(program: Program, note: Callable[[str, float], None], excess: A
     for j in np.flatnonzero(excess > HARD_TOLERANCE):
         owner = int(owners[j])
         note(program.rules[owner].name if owner >= 0 else "sign", float(excess[j]))
-
-
-def relaxed(program: Program, point: Point) -> bool:
-    """Return whether a soft rule gave way by more than rounding."""
-    soft = np.isfinite(program.penalty)
-    if soft.any():
-        value = program.A[soft] @ point.u
-        if (np.maximum(value - program.hi[soft], program.lo[soft] - value) > RELAXED_ABOVE).any():
-            return True
-    if (program.floor - point.u > RELAXED_ABOVE).any():
-        return True
-    soft_turnover = program.has_turnover_rule and np.isfinite(program.turnover_penalty)
-    return bool(soft_turnover and program.turnover(point.u) - program.turnover_max > RELAXED_ABOVE)
 
 
 def _risk_row(program: Program) -> Array | None:

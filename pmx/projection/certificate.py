@@ -5,8 +5,9 @@ strongly convex in the metric ``d``. So a point ``u`` with duality gap ``ε`` li
 :math:`‖u-u^*‖_2 ≤ \sqrt{2ε / \min d}` of the exact answer, whoever computed it.
 
 A limit is known no better than the sum that meets it. Where a large price turns that rounding into a distance above
-the tolerance, rules within 1e-15 of their limits are taken to be on them, and the note says so: the figures then refer
-to the program whose limits are moved by that much.
+the tolerance, rules within a last place of their limits (1e-15, times what the sum's terms add up to where that is more
+than 1) are taken to be on them, and the note says so: the figures then refer to the program whose limits are moved by
+that much.
 
 The gap is not taken as a difference of two objectives, which would lose half the digits. It is summed from
 terms that are each zero at the optimum and never negative: how much each position could still gain against
@@ -87,7 +88,7 @@ def certify(program: Program, point: Point, engine: str, note: str = "") -> Cert
     Certificate
         With infinite figures when anything is not finite.
     """
-    from pmx.projection.kernels.judging import LAST_PLACE, judge
+    from pmx.projection.kernels.judging import judge
 
     p = program
     tolerance = CONIC_DISTANCE_TOLERANCE if p.cones else DISTANCE_TOLERANCE
@@ -105,9 +106,24 @@ def certify(program: Program, point: Point, engine: str, note: str = "") -> Cert
         more = [_cone_gap(cone, z, point) for cone, z in zip(p.cones, point.cones, strict=True)]
         extra = math.fsum([*more, _auxiliary_gap(p, point)])
         gap, moved = gap + extra, moved + extra
-    distance = math.sqrt(2.0 * gap / stiffness) if np.isfinite(gap) else np.inf
+    return from_figures(engine, residual, gap, moved, stiffness, note, tolerance)
+
+
+def from_figures(
+    engine: str,
+    residual: float,
+    gap: float,
+    moved: float,
+    stiffness: float,
+    note: str = "",
+    tolerance: float = DISTANCE_TOLERANCE,
+) -> Certificate:
+    """Return the certificate of what :func:`pmx.projection.kernels.judging.judge` measured."""
+    if not math.isfinite(gap):
+        return Certificate(residual, math.inf, math.inf, engine, note, tolerance)
+    distance = math.sqrt(2.0 * gap / stiffness)
     if distance > tolerance and math.sqrt(2.0 * moved / stiffness) <= tolerance:
-        note = "; ".join(filter(None, [note, f"limits within {LAST_PLACE:.0e} of their rules taken as met"]))
+        note = "; ".join(filter(None, [note, "limits within the last place of their sums taken as met"]))
         gap, distance = moved, math.sqrt(2.0 * moved / stiffness)
     return Certificate(residual, gap, distance, engine, note, tolerance)
 

@@ -92,8 +92,7 @@ class EngineChain:
         self.solvers = solvers
         self._room = room
         self._compiled: CvxpyEngine | None = None
-        self._newton = NewtonEngine()
-        self._compiled_whole = False
+        self.newton = NewtonEngine()
 
     def compiled(self, shape: Shape) -> CvxpyEngine:
         """Return an engine with room for a shape, compiling one when the present one is too small."""
@@ -149,14 +148,9 @@ class EngineChain:
         if program.cones:
             misses.append("newton: takes no cones (a volatility cap, constraints of your own)")
             return None
-        from pmx.projection.kernels.compiled import mark_complete
-
-        point, _ = self._newton.solve(program, job.unit, start)
+        point, _ = self.newton.solve(program, job.unit, start)
         certificate = certify(program, point, "newton")
         if certificate.accepted:
-            if not self._compiled_whole:
-                mark_complete()
-                self._compiled_whole = True
             return point, certificate
         _miss(misses, "newton", certificate)
         return None

@@ -19,7 +19,7 @@ import pandas as pd
 
 from pmx.projection.frame import Ledger
 from pmx.projection.program import Array, Point, Program, RuleRecord
-from pmx.projection.response import linear_term
+from pmx.projection.response import cone_term, linear_term
 
 BINDING = 1e-9
 
@@ -74,12 +74,15 @@ class RuleFigures(NamedTuple):
     ----------
     names, sources : tuple of str
         As in :class:`RuleReading`; so are the arrays.
+    soft : array of bool
+        Which rules may give way.
     binding : array of bool
     shadow_price, violation : array
     """
 
     names: tuple[str, ...]
     sources: tuple[str, ...]
+    soft: np.ndarray
     binding: np.ndarray
     shadow_price: Array
     violation: Array
@@ -148,35 +151,27 @@ def rule_figures(program: Program, point: Point, added: Mapping[str, float] | No
     if not isinstance(rules, Ledger):
         readings = read_rules(program, point, more)
         columns = np.array([(r.slack, r.shadow_price) for r in readings]).reshape(len(readings), 2).T
-        return _figures(tuple(r.name for r in readings), tuple(r.source for r in readings), *columns)
-    frame, law, u = rules.frame, rules.frame.law, point.u
+        names, sources = tuple(r.name for r in readings), tuple(r.source for r in readings)
+        return _figures(names, sources, np.array([not r.hard for r in readings], dtype=bool), *columns)
+    from pmx.projection.kernels.reading import read_rules as read_compiled
+
+    p, frame = program, rules.frame
     beside = np.array([more.get(name, 0.0) for name in frame.names]) if more else np.zeros(len(rules))
-    slack, price = np.empty(len(rules)), np.zeros(len(rules))
-    number, row = law.rule_number, law.rule_row
-    value = (program.A @ u)[row] + beside[number]
-    most = np.where(law.rule_clamp >= 0, rules.clamp[law.rule_clamp], law.rule_hi)
-    slack[number] = np.minimum(most - value, value - law.rule_lo)
-    y = point.rows[row]
-    owner = np.where(y > 0.0, program.hi_owner[row], program.lo_owner[row])
-    price[number] = np.where(owner == number, np.abs(y), 0.0)
-    caps = np.flatnonzero(law.cap_rule >= 0)
-    slack[law.cap_rule[caps]] = law.cap[caps] - u[caps] - beside[law.cap_rule[caps]]
-    force = forces(program, point)
-    for owners, pull in (
-        (program.upper_owner, force.upper),
-        (program.lower_owner, force.lower),
-        (program.floor_owner, force.floor),
-    ):
-        pressing = np.flatnonzero((pull != 0.0) & (owners >= 0))
-        np.add.at(price, owners[pressing], np.abs(pull[pressing]))
-    for i in frame.apart:
-        reading = _read(program, point, force, i, rules[i], float(beside[i]))
-        slack[i], price[i] = reading.slack, reading.shadow_price
-    return _figures(frame.names, frame.sources, slack, price)
+    slack, price = read_compiled(
+        frame.law, p.A, p.sign, p.target, rules.clamp, rules.room, *rules.bounds, p.distance, p.previous, p.cost,
+        p.lower, p.upper, p.floor, p.floor_penalty, p.lower_owner, p.upper_owner, p.floor_owner, p.lo_owner, p.hi_owner,
+        p.turnover_max, point.u, point.rows, point.turnover, cone_term(p, point), beside,
+    )  # fmt: skip
+    for i in np.flatnonzero(np.isnan(slack)).tolist() if p.cones else ():
+        value, _, hi, price[i] = _cone_line(p, point, rules[i])
+        slack[i] = hi - value
+    return _figures(frame.names, frame.sources, frame.soft, slack, price)
 
 
-def _figures(names: tuple[str, ...], sources: tuple[str, ...], slack: Array, price: Array) -> RuleFigures:
-    return RuleFigures(names, sources, slack <= BINDING, price, np.maximum(-slack, 0.0))
+def _figures(
+    names: tuple[str, ...], sources: tuple[str, ...], soft: np.ndarray, slack: Array, price: Array
+) -> RuleFigures:
+    return RuleFigures(names, sources, soft, slack <= BINDING, price, np.maximum(-slack, 0.0))
 
 
 def rules_table(readings: Sequence[RuleReading]) -> pd.DataFrame:

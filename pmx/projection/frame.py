@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from pmx.policy import Policy
-from pmx.projection.program import Array, Index, RuleRecord
+from pmx.projection.program import Array, Index, Program, RuleRecord
 
 #: Rule of the bounds that a caller brings with a solve.
 BOUNDS = "account.bounds"
@@ -92,10 +92,10 @@ class Frame:
         One for each rule; limits that the day sets are open.
     varying : frozenset of int
         The rules whose limits the day sets.
-    apart : tuple of int
-        The rules that are neither rows nor caps on one position.
     names, sources : tuple of str
         Of the rules.
+    soft : array of bool, shape (n_rules,)
+        Which rules may give way.
     """
 
     long: Array
@@ -103,9 +103,9 @@ class Frame:
     law: Any
     records: tuple[RuleRecord, ...]
     varying: frozenset[int]
-    apart: tuple[int, ...]
     names: tuple[str, ...]
     sources: tuple[str, ...]
+    soft: np.ndarray
 
 
 class FrameBuilder:
@@ -132,7 +132,7 @@ class FrameBuilder:
         self.short_rule, self.liquidity_rule, self.gate_rule = (np.full(n, -1, np.intp) for _ in range(3))
         self.gate = np.zeros(n, np.intp)
         self.cap, self.cap_rule = np.full(n, np.inf), np.full(n, -1, np.intp)
-        self.turnover = (np.inf, np.inf)
+        self.turnover, self.turnover_rule_number = (np.inf, np.inf), -1
         self.bounds_rule = -1
 
     def met(self, long: Array, short: Array) -> bool:
@@ -188,7 +188,7 @@ class FrameBuilder:
 
     def turnover_rule(self, cap: float, multiple: float) -> None:
         """Add ``½ Σ|u − p| ≤ cap``, at ``multiple`` times the strongest pull."""
-        self.turnover = (cap, multiple)
+        self.turnover, self.turnover_rule_number = (cap, multiple), len(self.records)
         source = self.policy.source("execution.turnover.max")
         self.records.append(RuleRecord("turnover.max", source, np.isinf(multiple), "turnover", hi=cap))
 
@@ -250,6 +250,7 @@ class FrameBuilder:
             short_rule=self.short_rule,
             cap=self.cap,
             cap_rule=self.cap_rule,
+            turnover_rule=self.turnover_rule_number,
             turnover_max=float(self.turnover[0]),
             turnover_multiple=float(self.turnover[1]),
             cost=float(turnover.cost) if trading else 0.0,
@@ -260,16 +261,15 @@ class FrameBuilder:
             bounds_rule=self.bounds_rule,
             metric=metric,
         )
-        together = {*law.rule_number.tolist(), *self.cap_rule[self.cap_rule >= 0].tolist()}
         return Frame(
             long,
             short,
             law,
             tuple(self.records),
             frozenset(self.varying),
-            tuple(i for i in range(len(self.records)) if i not in together),
             tuple(rule.name for rule in self.records),
             tuple(rule.source for rule in self.records),
+            np.array([not rule.hard for rule in self.records], dtype=bool),
         )
 
 
@@ -280,15 +280,13 @@ class Ledger(Sequence[RuleRecord]):
     ----------
     frame : Frame
         The rules.
-    clamp : array, shape (n_buckets,)
-        Bound of each bucket's clamp.
+    clamp, room, bounds : arrays
+        As in :class:`Sheet`.
     """
 
-    def __init__(
-        self, frame: Frame, clamp: Array, previous: Array, room: Array, bounds: tuple[Array, Array] | None
-    ) -> None:
-        self.frame, self.clamp = frame, clamp
-        self._previous, self._room, self._bounds = previous, room, bounds
+    def __init__(self, frame: Frame, clamp: Array, previous: Array, room: Array, bounds: tuple[Array, Array]) -> None:
+        self.frame, self.clamp, self.room, self.bounds = frame, clamp, room, bounds
+        self._previous = previous
 
     def __len__(self) -> int:
         return len(self.frame.records)
@@ -315,12 +313,61 @@ class Ledger(Sequence[RuleRecord]):
             return replace(rule, hi=float(self.clamp[bucket]))
         members = rule.members
         lower = rule.member_lower
-        if i == law.bounds_rule and self._bounds is not None:
-            lower, upper = self._bounds
+        if i == law.bounds_rule:
+            lower, upper = self.bounds
         elif law.gate_rule[members[0]] == i:
             held = np.maximum(self._previous[members], 0.0)
             upper = held if law.gate[members[0]] == GATES["reduce_only"] else np.zeros(len(members))
         else:
-            lower = self._previous[members] - self._room[members]
-            upper = self._previous[members] + self._room[members]
+            lower = self._previous[members] - self.room[members]
+            upper = self._previous[members] + self.room[members]
         return replace(rule, member_upper=upper, member_lower=lower)
+
+
+class Sheet(NamedTuple):
+    """A frame and the inputs of the day, laid out for compiled code.
+
+    Attributes
+    ----------
+    frame : Frame
+        Which rules there are.
+    sign, target : array, shape (n,)
+        As in :class:`Inputs`.
+    distance : array, shape (n,) or (0,)
+        The metric where the covariance sets it.
+    held, room, least, most : array, shape (n,) or (0,)
+        Holdings, largest trades and bounds; empty where there are none.
+    clamp : array, shape (n_buckets,)
+        Bound of each bucket's clamp; inf where there is none.
+    """
+
+    frame: Frame
+    sign: Array
+    target: Array
+    distance: Array
+    held: Array
+    clamp: Array
+    room: Array
+    least: Array
+    most: Array
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """Everything but the frame."""
+        return self[1:]
+
+    def program(
+        self, positions: Array, owners: Index, limits: Array, limit_owners: Index, turnover_penalty: float
+    ) -> Program:
+        """Return the program whose numbers compiled code has written."""
+        distance, previous, cost, lower, upper, floor, floor_penalty = positions
+        lower_owner, upper_owner, floor_owner = owners
+        lo, hi, penalty = limits
+        lo_owner, hi_owner = limit_owners
+        ledger = Ledger(self.frame, self.clamp, previous, self.room, (self.least, self.most))
+        turnover_max = self.frame.law.turnover_max if len(self.held) else np.inf
+        return Program(
+            self.sign, self.target, distance, previous, cost, lower, upper, lower_owner, upper_owner,
+            floor, floor_penalty, floor_owner, self.frame.long, lo, hi, lo_owner, hi_owner, penalty,
+            turnover_max, turnover_penalty, (), ledger,
+        )  # fmt: skip

@@ -1,7 +1,7 @@
 """The fast engine: the program solved through its dual, which has as many unknowns as rules.
 
 For given prices of the rules each position has a closed-form best response; the dual is concave and piecewise
-quadratic, and :mod:`pmx.projection.newton_kernel` climbs it. Cones are left to the cvxpy engine. What this engine
+quadratic, and :mod:`pmx.projection.kernels.newton` climbs it. Cones are left to the cvxpy engine. What this engine
 returns is judged by the same certificate as any other answer.
 """
 
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from pmx.projection.certificate import Certificate, from_figures
+from pmx.projection.frame import Sheet
 from pmx.projection.program import Array, Index, Point, Program
 
 #: Matrices whose groups of positions are kept.
@@ -35,6 +38,8 @@ class Grouping:
         Row of each entry.
     coefficient : array
         Its coefficient.
+    groups : Groups
+        All but the order, as compiled code takes it.
     """
 
     order: Index
@@ -42,14 +47,18 @@ class Grouping:
     row_start: Index
     row: Index
     coefficient: Array
+    groups: Any
 
     @classmethod
     def of(cls, A: Array) -> Grouping:
         """Return the grouping of the columns of a matrix, shape (K, n)."""
+        from pmx.projection.kernels.passes import Groups
+
         member, heads = equal_columns(A)
         order = np.argsort(member, kind="stable")
         start = np.concatenate([[0], np.cumsum(np.bincount(member, minlength=len(heads)))])
-        return cls(order.astype(np.intp), start.astype(np.intp), *sparse_rows(heads))
+        parts = (start.astype(np.intp), *sparse_rows(heads))
+        return cls(order.astype(np.intp), *parts, Groups(*parts))
 
 
 def equal_columns(A: Array) -> tuple[Index, Array]:
@@ -75,6 +84,7 @@ class NewtonEngine:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[int, tuple[Array, Grouping]] = OrderedDict()
+        self._marked = False
 
     def solve(self, program: Program, unit: float = 1.0, start: Point | None = None) -> tuple[Point, int]:
         """Return the answer of a program without cones, not judged here, and the rounds it took.
@@ -91,7 +101,6 @@ class NewtonEngine:
             Its prices are where the climb starts; they need not be near. Zero prices if not given.
         """
         from pmx.projection.kernels.solving import lower_prices, solve_program
-        from pmx.projection.newton_kernel import Groups
 
         g = self._grouping(program.A)
         p = program
@@ -99,7 +108,7 @@ class NewtonEngine:
         metric = (p.distance, p.target, p.lower, p.upper, p.previous, p.cost, p.floor, p.floor_penalty)
         u, turnover, rounds = solve_program(
             g.order,
-            Groups(g.start, g.row_start, g.row, g.coefficient),
+            g.groups,
             unit,
             *metric,
             p.lo,
@@ -112,6 +121,32 @@ class NewtonEngine:
         )
         lower_prices(p.A, *metric, p.lo, p.hi, p.penalty, u, rows, turnover, NO_CONES)
         return Point(u=u, rows=rows, turnover=turnover), int(rounds)
+
+    def answer(self, sheet: Sheet, start: Point | None = None) -> tuple[Program, Point, Certificate]:
+        """Write the program of a sheet without cones, solve it and judge the answer, in one compiled call.
+
+        ``start`` as in :meth:`solve`.
+        """
+        from pmx.projection.kernels.answering import answer
+
+        frame = sheet.frame
+        g = self._grouping(frame.long)
+        rows, turnover = np.zeros(len(frame.long)), 0.0
+        if start is not None:
+            rows, turnover = start.rows.copy(), start.turnover
+        *numbers, u, turnover, _, judged = answer(
+            frame.law, frame.long, g.order, g.groups, *sheet.arrays, rows, turnover
+        )
+        self._compiled()
+        return sheet.program(*numbers), Point(u, rows, turnover), from_figures("newton", *judged)
+
+    def _compiled(self) -> None:
+        """Note, once, that everything that a solve needs is compiled by now."""
+        if not self._marked:
+            from pmx.projection.kernels.compiled import mark_complete
+
+            mark_complete()
+            self._marked = True
 
     def _grouping(self, A: Array) -> Grouping:
         kept = self._kept.get(id(A))

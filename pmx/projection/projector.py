@@ -18,7 +18,7 @@ from pmx.projection.allocation import Allocation
 from pmx.projection.batch import ZERO, AllocationBatch, Errors
 from pmx.projection.certificate import Certificate
 from pmx.projection.chain import ENGINES, Engine, EngineChain
-from pmx.projection.frame import Inputs
+from pmx.projection.frame import Frame, Inputs
 from pmx.projection.many import Many
 from pmx.projection.program import Array, Point, Program
 from pmx.projection.residual import Residual, ResidualBook
@@ -92,6 +92,7 @@ class Projector:
             self.index = pd.MultiIndex.from_tuples(list(positions), names=LEVELS)
         except (TypeError, ValueError) as error:
             raise DataError(f"the universe must be pairs (bucket, symbol); got {list(positions)[:3]}") from error
+        self._n = len(self.index)
         if self.index.has_duplicates:
             raise DataError(f"position {self.index[self.index.duplicated()][0]} is named twice in the universe")
         self._position = {position: j for j, position in enumerate(self.index)}
@@ -109,6 +110,14 @@ class Projector:
         solver = policy.execution.solver
         solvers = tuple(dict.fromkeys([solver.name, *solver.fallbacks]))
         self._chain = EngineChain(solvers, room=lambda: self._room)
+        trading = policy.execution
+        #: Whether a position may be kept from turning to its other side at once.
+        self.trading_limited = bool(
+            trading.turnover.max is not None or trading.liquidity.participation is not None or trading.turnover.cost
+        )
+        #: Whether a rule is not linear, so that cvxpy must solve.
+        self.has_cones = portfolio.volatility_max is not None or constraints is not None
+        self._cash_min = portfolio.cash_min or 0.0
         self._extra: ExtraConstraints | None = None
         if constraints is not None:
             from pmx.projection.extra import ExtraConstraints
@@ -188,7 +197,7 @@ class Projector:
         r = self._array(relative_weights, "relative_weights")
         budget = self._allocator.allocate(r, risk_scale, positions=self.index)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
-        return self._project(r, budget.target, dict(budget.clamps), given)
+        return self._project(np.copysign(budget.target, r), dict(budget.clamps), given)
 
     def project(
         self,
@@ -215,7 +224,7 @@ class Projector:
         x = self._array(targets, "targets")
         clamps = {} if risk_scale is None else self._allocator.scaled_maxima(self.index, risk_scale)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
-        return self._project(x, np.abs(x), clamps, given)
+        return self._project(x, clamps, given)
 
     def solve_many(
         self,
@@ -294,8 +303,8 @@ class Projector:
     def _array(self, series: pd.Series | Array, name: str) -> Array:
         """Return weights as a new array in the order of the universe."""
         if isinstance(series, np.ndarray):
-            if series.shape != (len(self.index),):
-                raise DataError(f"{name} has shape {series.shape}; an array must be ({len(self.index)},), as the index")
+            if series.shape != (self._n,):
+                raise DataError(f"{name} has shape {series.shape}; an array must be ({self._n},), as the index")
             out = series.astype(np.float64)
             if not np.isfinite(out).all():
                 raise self._not_finite(out, name)
@@ -309,7 +318,7 @@ class Projector:
         if series.index is self.index or series.index.equals(self.index):
             out = values.copy()
         else:
-            out = np.zeros(len(self.index))
+            out = np.zeros(self._n)
             if series.index.has_duplicates:
                 raise DataError(f"{name} names position {series.index[series.index.duplicated()][0]} twice")
             for position, value in zip(series.index, values, strict=True):
@@ -347,11 +356,6 @@ class Projector:
         """Return the covariance of the positions' assets, shape (n, n)."""
         return self._covariance(covariance, self._symbols)
 
-    @property
-    def has_cones(self) -> bool:
-        """Whether a rule is not linear, so that cvxpy must solve."""
-        return self._extra is not None or self.policy.risk_buckets.portfolio.volatility_max is not None
-
     def _covariance(self, covariance: pd.DataFrame | Array | None, symbols: list[str]) -> Array | None:
         if covariance is None:
             return None
@@ -378,9 +382,9 @@ class Projector:
     def _bounds(self, lower: pd.Series | Array | None, upper: pd.Series | Array | None) -> tuple[Array, Array] | None:
         if lower is None and upper is None:
             return None
-        least = np.zeros(len(self.index)) if lower is None else self._array(lower, "lower")
+        least = np.zeros(self._n) if lower is None else self._array(lower, "lower")
         if upper is None:
-            most = np.full(len(self.index), np.inf)
+            most = np.full(self._n, np.inf)
         elif isinstance(upper, pd.Series):
             most = np.where(self.index.isin(upper.index), self._array(upper, "upper"), np.inf)
         else:
@@ -408,14 +412,15 @@ class Projector:
 
     # -- the solve -------------------------------------------------------------------------------------------
 
-    def _project(self, signed_wish: Array, target: Array, clamps: dict[str, float], given: Given) -> Allocation:
+    def _project(self, wish: Array, clamps: dict[str, float], given: Given) -> Allocation:
         if given.engine not in ENGINES:
             raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
         held = None if given.previous is None else self._array(given.previous, "previous")
-        leaning = signed_wish if held is None else np.where(signed_wish == 0.0, held, signed_wish)
+        wish = wish + 0.0  # no −0.0
+        leaning = wish if held is None else np.where(wish == 0.0, held, wish)
         inputs = Inputs(
             sign=np.where(leaning < 0, -1.0, 1.0),
-            target=target,
+            target=np.abs(wish),
             clamps=clamps,
             held=held,
             gates=self.gates(given.gated),
@@ -423,12 +428,12 @@ class Projector:
             covariance=self.covariance_of(given.covariance),
             bounds=self._bounds(given.lower, given.upper),
         )
-        inputs, program, point, certificate = self._through_zero(inputs, signed_wish, given)
+        inputs, program, point, certificate = self._through_zero(inputs, wish, given)
         residual = None
         if self._residual is not None:
             symbols = [symbol for _, symbol in self._residual.positions]
             residual = self._residual.residual(inputs, point.u, self._covariance(given.covariance, symbols))
-        return self._allocation(program, point, certificate, signed_wish, residual)
+        return self._allocation(program, point, certificate, wish, residual)
 
     def _through_zero(self, inputs: Inputs, wish: Array, given: Given) -> tuple[Inputs, Program, Point, Certificate]:
         """Solve; where trading is limited, a position takes the other side only once the rules let it leave this one.
@@ -436,8 +441,10 @@ class Projector:
         Signs are fixed in a program, so a position that shall turn is first wished to zero on the side where it is
         held. If it gets there, it is solved again on the side where it is wished.
         """
-        turning = np.zeros(len(wish), dtype=bool) if inputs.held is None else wish * inputs.held < 0.0
-        if inputs.held is None or not turning.any() or not self.trading_limited:
+        if inputs.held is None or not self.trading_limited:
+            return inputs, *self._answer(inputs, given)
+        turning = wish * inputs.held < 0.0
+        if not turning.any():
             return inputs, *self._answer(inputs, given)
         target, toward = inputs.target, inputs.sign
         staying = replace(inputs, sign=np.where(turning, -toward, toward), target=np.where(turning, 0.0, target))
@@ -451,22 +458,16 @@ class Projector:
         inputs = replace(inputs, sign=np.where(stuck, -toward, toward), target=np.where(stuck, 0.0, target))
         return inputs, *self._answer(inputs, given)
 
-    @property
-    def trading_limited(self) -> bool:
-        """Whether a position may be kept from turning to its other side at once."""
-        trading = self.policy.execution
-        limits = (trading.turnover.max, trading.liquidity.participation, trading.turnover.cost or None)
-        return any(limit is not None for limit in limits)
-
     def _answer(self, inputs: Inputs, given: Given) -> tuple[Program, Point, Certificate]:
-        program = self._write(inputs)
-        start = None if given.warm_start is None else prices_of(given.warm_start, program)
+        if given.engine == "cvxpy" or self.has_cones or not self._n:
+            program = self._write(inputs)
+            return program, *self._chain.solve(program, given.engine)
+        sheet = self.book.lay_out(inputs)
+        start = None if given.warm_start is None else prices_of(given.warm_start, sheet.frame)
+        program, point, certificate = self._chain.newton.answer(sheet, start)
+        if certificate.accepted:
+            return program, point, certificate
         return program, *self._chain.solve(program, given.engine, start)
-
-    def _wished(self, program: Program, signed_wish: Array) -> Array:
-        """Return the wishes as they were asked for, also of positions that could not turn."""
-        held_back = signed_wish * program.sign < 0.0
-        return np.where(held_back, signed_wish, program.sign * program.target) + 0.0
 
     def _write(self, inputs: Inputs) -> Program:
         program = self.book.program(inputs)
@@ -477,19 +478,18 @@ class Projector:
         program: Program,
         point: Point,
         certificate: Certificate,
-        signed_wish: Array,
+        wish: Array,
         residual: Residual | None,
     ) -> Allocation:
-        limits = self.policy.risk_buckets.portfolio
         return Allocation(
             certificate=certificate,
             index=self.index,
             signed=program.sign * point.u + 0.0,  # no −0.0
-            wished=self._wished(program, signed_wish),
+            wished=wish,
             program=program,
             point=point,
             residual_part=residual,
-            cash_min=limits.cash_min or 0.0,
+            cash_min=self._cash_min,
             own_violations=None if self._extra is None else self._extra.violations,
         )
 
@@ -498,7 +498,7 @@ class Projector:
         """The shape of the largest program that this policy can write over this universe."""
         from pmx.projection.cvxpy_engine import Shape
 
-        n = len(self.index)
+        n = self._n
         config = self.policy.execution
         widest = self._write(
             Inputs(
@@ -536,20 +536,23 @@ def _sound_covariance(block: Array, symbols: list[str]) -> Array:
     return block
 
 
-def prices_of(allocation: Allocation, program: Program) -> Point | None:
-    """Return an earlier answer's prices as a point of a program, matched by the names of rules; None if it has none."""
+def prices_of(allocation: Allocation, frame: Frame) -> Point | None:
+    """Return an earlier answer's prices as a point of a frame's programs, matched by the names of rules, if it has any.
+
+    The point's ``u`` is empty.
+    """
     old, point = allocation.program, allocation.point
     if old is None or point is None:
         return None
-    if old.A is program.A:
+    if old.A is frame.long:
         return point
     owner = np.where(point.rows > 0.0, old.hi_owner, old.lo_owner)
     price = {old.rules[int(owner[k])].name: float(point.rows[k]) for k in np.flatnonzero(point.rows)}
-    rows = np.zeros(len(program.A))
-    for rule in program.rules:
+    rows = np.zeros(len(frame.long))
+    for rule in frame.records:
         if rule.kind == "row" and rule.name in price:
             rows[rule.index] = price[rule.name]
-    return Point(u=np.zeros(program.n), rows=rows, turnover=point.turnover if program.has_turnover_rule else 0.0)
+    return Point(u=np.zeros(0), rows=rows, turnover=point.turnover)
 
 
 def bypass(weights: pd.Series, cash: float | None = None) -> Allocation:

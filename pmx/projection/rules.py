@@ -14,7 +14,7 @@ import numpy as np
 
 from pmx.errors import DataError
 from pmx.policy import Policy
-from pmx.projection.frame import Frame, FrameBuilder, Inputs, Ledger, SingleCaps, bound_record
+from pmx.projection.frame import Frame, FrameBuilder, Inputs, Sheet, SingleCaps, bound_record
 from pmx.projection.program import Array, Cone, Index, Program, RuleRecord
 
 #: How a penalty is scaled, and the metrics, as the compiled code numbers them.
@@ -116,20 +116,35 @@ class RuleBook:
         """
         from pmx.projection.kernels.writing import write_numbers
 
+        sheet = self.lay_out(inputs)
+        numbers = write_numbers(sheet.frame.law, *sheet.arrays)
+        return replace(sheet.program(*numbers), cones=self._cones(inputs))
+
+    def lay_out(self, inputs: Inputs) -> Sheet:
+        """Return which rules there are, and the inputs as compiled code takes them.
+
+        Raises
+        ------
+        DataError
+            As :meth:`program` does.
+        """
         self.require_volume(inputs)
-        frame = self._frame_of(inputs)
-        clamp = np.full(len(self.policy.risk_buckets.buckets), np.inf)
+        clamp = np.full(len(self._bucket_number), np.inf)
         for bucket, bound in inputs.clamps.items():
             clamp[self._bucket_number[bucket]] = bound
-        held = NONE if inputs.held is None else plain(inputs.held)
-        room = NONE if inputs.tradable is None else plain(inputs.tradable)
         bounds = inputs.bounds
         least, most = (NONE, NONE) if bounds is None else (plain(bounds[0]), plain(bounds[1]))
-        sign, target = plain(inputs.sign), plain(inputs.target)
-        numbers = write_numbers(frame.law, sign, target, self.distance(inputs), held, clamp, room, least, most)
-        metric, limits = numbers[:10], numbers[10:]
-        ledger = Ledger(frame, clamp, numbers[1], room, bounds)
-        return Program(*(sign, target, *metric, frame.long, *limits, self._cones(inputs), ledger))
+        return Sheet(
+            self._frame_of(inputs),
+            plain(inputs.sign),
+            plain(inputs.target),
+            self.distance(inputs),
+            NONE if inputs.held is None else plain(inputs.held),
+            clamp,
+            NONE if inputs.tradable is None else plain(inputs.tradable),
+            least,
+            most,
+        )
 
     def _frame_of(self, inputs: Inputs) -> Frame:
         """Return the frame of inputs with fixed signs; the last ones that were needed are kept."""

@@ -57,14 +57,14 @@ def test_prices_find_their_rules_in_another_program(policy):
     more = Projector(policy, [("ml_secondary", "B"), ("ts_core", "A"), ("ts_core", "C")])
     first = few.solve(np.array([1.0, 1.0]), risk_scale={"ts_core": 0.4})
     second = more.solve(np.array([1.0, 0.5, 0.5]), risk_scale={"ts_core": 0.4})
-    start = prices_of(first, second.program)
+    start = prices_of(first, second.program.rules.frame)
     by_name = {rule.name: start.rows[rule.index] for rule in second.program.rules if rule.kind == "row"}
     assert by_name["clamp.ts_core"] == first.rules.loc["clamp.ts_core", "shadow_price"] > 0.0
     warm = more.solve(np.array([1.0, 0.5, 0.5]), risk_scale={"ts_core": 0.4}, warm_start=first)
     assert np.abs(warm.signed - second.signed).max() <= 1e-12
     off = {"risk_buckets.enabled": False, "barbell.enable_barbell_allocation": False}
     nothing = pmx.project_to_feasible({"SP500": 0.5}, policy.override(off))
-    assert prices_of(nothing, second.program) is None
+    assert prices_of(nothing, second.program.rules.frame) is None
 
 
 def test_bounds_of_the_caller_are_a_named_hard_rule(policy):

@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pmx.projection.kernels.answering import answer
 from pmx.projection.kernels.compiled import compiled
-from pmx.projection.kernels.judging import judge
-from pmx.projection.kernels.solving import lower_prices, solve_program
-from pmx.projection.kernels.writing import Statutes, write_numbers
-from pmx.projection.newton_kernel import Groups
+from pmx.projection.kernels.passes import Groups
+from pmx.projection.kernels.writing import Statutes
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -117,47 +116,20 @@ def _groups(book, sign):
 def _solve(book, sign, target, held, clamp, room, least, most, i, out):
     """Solve and judge one program; fill in row ``i``; return ``u``."""
     law = book.law
-    (
-        distance, previous, cost, lower, upper, _, _, floor, floor_penalty, _,
-        lo, hi, lo_owner, hi_owner, penalty, turnover_max, turnover_penalty,
-    ) = write_numbers(law, sign, target, book.distance, held, clamp, room, least, most)  # fmt: skip
     K, n = book.long.shape
     A = np.empty((K, n))
     for k in range(K):
         for j in range(n):
             A[k, j] = book.short[k, j] if sign[j] < 0.0 else book.long[k, j]
-    stiffest = 0.0
-    for j in range(n):
-        stiffest = max(stiffest, distance[j])
-    unit = 1.0 if stiffest >= 0.1 else 2.0 ** -np.floor(np.log2(stiffest))
     order, groups = _groups(book, sign)
-    rows, none = np.zeros(K), np.empty(0)
-    u, turnover, rounds = solve_program(
-        order, groups, unit, distance, target, lower, upper, previous, cost, floor, floor_penalty,
-        lo, hi, penalty, turnover_max, turnover_penalty, rows, 0.0,
-    )  # fmt: skip
-    lower_prices(
-        A,
-        distance,
-        target,
-        lower,
-        upper,
-        previous,
-        cost,
-        floor,
-        floor_penalty,
-        lo,
-        hi,
-        penalty,
-        u,
-        rows,
-        turnover,
-        none,
+    rows = np.zeros(K)
+    positions, _, limits, limit_owners, turnover_penalty, u, turnover, rounds, judged = answer(
+        law, A, order, groups, sign, target, book.distance, held, clamp, room, least, most, rows, 0.0
     )
-    residual, gap, moved, stiffness = judge(
-        A, lo, hi, penalty, distance, target, previous, cost, lower, upper, floor, floor_penalty,
-        turnover_max, turnover_penalty, u, rows, turnover, none,
-    )  # fmt: skip
+    previous, floor = positions[1], positions[5]
+    lo, hi, penalty, lo_owner, hi_owner = limits[0], limits[1], limits[2], limit_owners[0], limit_owners[1]
+    turnover_max = law.turnover_max if held.shape[0] else np.inf
+    residual, gap, moved, stiffness = judged
     reach = np.sqrt(2.0 * gap / stiffness)
     if reach > book.tolerance and np.sqrt(2.0 * moved / stiffness) <= book.tolerance:
         gap, reach = moved, np.sqrt(2.0 * moved / stiffness)

@@ -43,7 +43,7 @@ def _user_cache() -> Path | None:
 def cache_folder() -> Path | None:
     """Return the folder that keeps the machine code of these very sources; None when nothing can be written."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for source in [*sorted(HERE.glob("*.py")), HERE.parent / "newton_kernel.py"]:
+    for source in sorted(HERE.glob("*.py")):
         digest.update(source.read_bytes())
     name = f"kernels-{digest.hexdigest()[:16]}"
     given = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else None
@@ -61,7 +61,7 @@ def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function: no Python objects, the interpreter's lock released, sums reordered only where asked."""
 
     def wrap(function: Callable[..., Any]) -> Any:
-        options: dict[str, Any] = {"nogil": True, "fastmath": SUMS if reorder else False}
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS if reorder else False}
         if FOLDER is None:
             return numba.njit(**options)(function)
         with _lock:

@@ -8,24 +8,26 @@ from pmx.projection.kernels.compiled import compiled
 
 #: A soft rule overrun by no more than this is held: the excess is rounding, and enters the residual instead.
 ROUNDING = 1e-12
-#: Where a large price would make rounding look like distance, a rule this close to its limit is taken to be on it: the
-#: sum that says otherwise is itself not known better.
+#: Where a large price would make rounding look like distance, a rule this close to its limit, in units of what its
+#: terms sum to where that is more than 1, is taken to be on it: the sum that says otherwise is not known better.
 LAST_PLACE = 1e-15
 
 
 @compiled(reorder=True)
 def row_values(A, u):
-    """Return ``A u``, the largest coefficient of each row, both of shape (K,)."""
+    """Return ``A u``, the largest coefficient of each row, and ``|A| |u|``, each of shape (K,)."""
     K, n = A.shape
-    value, size = np.zeros(K), np.zeros(K)
+    value, size, terms = np.zeros(K), np.zeros(K), np.zeros(K)
     for k in range(K):
         total = 0.0
         largest = 0.0
+        absolute = 0.0
         for j in range(n):
             total += A[k, j] * u[j]
+            absolute += abs(A[k, j] * u[j])
             largest = max(largest, abs(A[k, j]))
-        value[k], size[k] = total, largest
-    return value, size
+        value[k], size[k], terms[k] = total, largest, absolute
+    return value, size, terms
 
 
 @compiled()
@@ -55,15 +57,26 @@ def _position_gap(d, t, p, kappa, f, rho, lower, upper, g, u):
     step = u - best
     if step == 0.0:
         return 0.0
-    change = step * (0.5 * d * step + d * (best - t) + g)
-    change += kappa * (abs(u - p) - abs(best - p))
-    if rho > 0.0:
-        change += rho * (max(f - u, 0.0) - max(f - best, 0.0))
+    # Where both lie on one side of a kink its slope joins the others first: prices that nearly cancel then leave no
+    # rounding behind.
+    slope = g
+    jump = 0.0
+    if min(u, best) >= p:
+        slope += kappa
+    elif max(u, best) <= p:
+        slope -= kappa
+    else:
+        jump += kappa * (abs(u - p) - abs(best - p))
+    if max(u, best) <= f:
+        slope -= rho
+    elif rho > 0.0:
+        jump += rho * (max(f - u, 0.0) - max(f - best, 0.0))
+    change = step * (0.5 * d * step + (d * (best - t) + slope)) + jump
     return abs(change)
 
 
 @compiled()
-def _row_gap(y, value, lo, hi, rho, last_place):
+def _row_gap(y, value, lo, hi, rho, rounding, last_place):
     """Return price times slack of a row, plus unspent penalty times violation where it is soft."""
     side = hi if y > 0.0 else (lo if y < 0.0 else value)
     if np.isinf(rho):
@@ -72,7 +85,7 @@ def _row_gap(y, value, lo, hi, rho, last_place):
     pressed = value - hi if y > 0.0 else (lo - value if y < 0.0 else 0.0)
     gap = abs(y) * max(-pressed - last_place, 0.0) if y != 0.0 else 0.0
     violation = max(value - hi, lo - value)
-    if violation > ROUNDING:
+    if violation > rounding:
         gap += (rho - (abs(y) if pressed > 0.0 else 0.0)) * violation
     elif violation > 0.0:
         gap += abs(y) * max(violation - last_place, 0.0)
@@ -120,21 +133,21 @@ def judge(
             distance[j], target[j], previous[j], kappa, floor[j], floor_penalty[j], lower[j], upper[j], g[j], u[j]
         )
     moved = gap
-    value, size = row_values(A, u)
+    value, size, terms = row_values(A, u)
     for k in range(K):
         # A rule on a small multiple of weights is as strict about the weights as any other.
         unit = min(size[k], 1.0) if size[k] > 0.0 else 1.0
         excess = max(value[k] - hi[k], lo[k] - value[k]) / unit
         if np.isinf(penalty[k]) or excess <= ROUNDING:
             residual = max(residual, excess)
-        gap += _row_gap(rows[k], value[k], lo[k], hi[k], penalty[k], 0.0)
-        moved += _row_gap(rows[k], value[k], lo[k], hi[k], penalty[k], LAST_PLACE)
+        gap += _row_gap(rows[k], value[k], lo[k], hi[k], penalty[k], ROUNDING * unit, 0.0)
+        moved += _row_gap(rows[k], value[k], lo[k], hi[k], penalty[k], ROUNDING * unit, LAST_PLACE * max(1.0, terms[k]))
     if traded:
         over = 0.5 * trade - turnover_max
         if np.isinf(turnover_penalty) or over <= ROUNDING:
             residual = max(residual, over)
             gap += turnover * abs(over)
-            moved += turnover * max(abs(over) - LAST_PLACE, 0.0)
+            moved += turnover * max(abs(over) - LAST_PLACE * max(1.0, turnover_max), 0.0)
         else:
             gap += (turnover_penalty - turnover) * over
             moved += (turnover_penalty - turnover) * over

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pmx.projection.kernels.compiled import compiled
-from pmx.projection.newton_kernel import Groups, Positions, Rules, maximise_dual
+from pmx.projection.kernels.newton import maximise_dual
+from pmx.projection.kernels.passes import Groups, Positions, Rules
 
 #: Complementarity at which the climb stops, fraction of NAV: a few units in the last place of 1.
 TOLERANCE = 1e-15

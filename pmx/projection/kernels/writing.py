@@ -43,6 +43,8 @@ class Statutes(NamedTuple):
         The rule that forbids to be short; −1 where shorts are allowed.
     cap, cap_rule : array, shape (n,)
         Largest size of a position, and the rule that says so.
+    turnover_rule : int
+        The turnover rule; −1 if there is none.
     turnover_max, turnover_multiple, cost : float
         The turnover rule (inf: none), its penalty (inf: hard), the objective's cost of trading.
     liquidity_rule : array of int, shape (n,)
@@ -70,6 +72,7 @@ class Statutes(NamedTuple):
     short_rule: Index
     cap: Array
     cap_rule: Index
+    turnover_rule: int
     turnover_max: float
     turnover_multiple: float
     cost: float
@@ -83,15 +86,19 @@ class Statutes(NamedTuple):
 
 @compiled()
 def write_numbers(law, sign, target, given_distance, held, clamp, room, least, most):
-    """Return the arrays of a program, in the order of its fields from ``distance`` on.
+    """Return a program's arrays as blocks: positions, their owners, limits of rows, their owners; price of turnover.
+
+    Rows of the first: distance, previous, cost, lower, upper, floor, floor_penalty; of the second: owners of lower,
+    upper and floor; of the third: lo, hi, penalty; of the fourth: owners of lo and hi.
 
     ``clamp`` has one bound a bucket (inf: none); ``room`` is the largest trade, ``least`` and ``most`` the bounds that
     came with the solve, each of shape (n,) or empty where there is none.
     """
-    n = sign.shape[0]
-    distance, previous, cost = np.empty(n), np.empty(n), np.empty(n)
-    lower, upper, floor, floor_penalty = np.zeros(n), np.empty(n), np.empty(n), np.zeros(n)
-    lower_owner, upper_owner, floor_owner = np.empty(n, np.intp), np.empty(n, np.intp), np.empty(n, np.intp)
+    n, K = sign.shape[0], law.scaled_by.shape[0]
+    positions, owners = np.empty((7, n)), np.empty((3, n), np.intp)
+    distance, previous, cost, lower, upper = positions[0], positions[1], positions[2], positions[3], positions[4]
+    floor, floor_penalty = positions[5], positions[6]
+    lower_owner, upper_owner, floor_owner = owners[0], owners[1], owners[2]
     wish, pull = 0.0, 0.0
     for j in range(n):
         if law.metric == RELATIVE:
@@ -107,7 +114,7 @@ def write_numbers(law, sign, target, given_distance, held, clamp, room, least, m
     wish = wish if wish > 0.0 else 1.0
     pull = pull if pull > 0.0 else 1.0
     for j in range(n):
-        lower_owner[j], floor_owner[j], floor[j] = -1, -1, -np.inf
+        lower[j], lower_owner[j], floor[j], floor_owner[j], floor_penalty[j] = 0.0, -1, -np.inf, -1, 0.0
         upper[j], upper_owner[j] = law.cap[j], law.cap_rule[j]
         if sign[j] < 0.0 and law.short_rule[j] >= 0 and (upper[j] > 0.0 or law.short_rule[j] < upper_owner[j]):
             upper[j], upper_owner[j] = 0.0, law.short_rule[j]
@@ -129,9 +136,10 @@ def write_numbers(law, sign, target, given_distance, held, clamp, room, least, m
                 upper[j], upper_owner[j] = most[j], law.bounds_rule
             if least[j] > lower[j]:
                 lower[j], lower_owner[j] = least[j], law.bounds_rule
-    K = law.scaled_by.shape[0]
-    lo, hi, penalty = np.full(K, -np.inf), np.full(K, np.inf), np.full(K, np.inf)
-    lo_owner, hi_owner = np.full(K, -1, np.intp), np.full(K, -1, np.intp)
+    limits, limit_owners = np.empty((3, K)), np.full((2, K), -1, np.intp)
+    lo, hi, penalty, lo_owner, hi_owner = limits[0], limits[1], limits[2], limit_owners[0], limit_owners[1]
+    for k in range(K):
+        lo[k], hi[k], penalty[k] = -np.inf, np.inf, np.inf
     for r in range(law.rule_row.shape[0]):
         k = law.rule_row[r]
         most_here = clamp[law.rule_clamp[r]] if law.rule_clamp[r] >= 0 else law.rule_hi[r]
@@ -149,10 +157,5 @@ def write_numbers(law, sign, target, given_distance, held, clamp, room, least, m
                     stiffest = max(stiffest, distance[j])
             strongest = max(pull, stiffest * law.reach[k]) / law.size[k] if law.size[k] > 0.0 else pull
             penalty[k] = law.multiple[k] * strongest
-    turnover_max, turnover_penalty = np.inf, np.inf
-    if held.shape[0] and np.isfinite(law.turnover_max):
-        turnover_max, turnover_penalty = law.turnover_max, law.turnover_multiple * pull
-    return (
-        distance, previous, cost, lower, upper, lower_owner, upper_owner, floor, floor_penalty, floor_owner,
-        lo, hi, lo_owner, hi_owner, penalty, turnover_max, turnover_penalty,
-    )  # fmt: skip
+    limited = held.shape[0] > 0 and np.isfinite(law.turnover_max)
+    return positions, owners, limits, limit_owners, law.turnover_multiple * pull if limited else np.inf

@@ -19,13 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pmx.projection.kernels.box_model import model_step
 from pmx.projection.kernels.compiled import compiled
-from pmx.projection.newton_model import model_step
-from pmx.projection.newton_passes import Groups, Positions, Rules, evaluate, respond
-from pmx.projection.newton_tighten import tighten
+from pmx.projection.kernels.passes import evaluate, respond
+from pmx.projection.kernels.tightening import tighten
 from pmx.projection.program import Array, Index
-
-__all__ = ["Groups", "Positions", "Rules", "maximise_dual"]
 
 #: Newton steps of one climb, and those in a row that may fail to halve the error.
 MAX_ROUNDS = 30
@@ -208,8 +206,9 @@ def _line_search(groups, at, rules, hill, y, space):
 @compiled()
 def _model(hill, full, ridge, H, M):
     """Fill in the model's curvature, positive definite unless rounding makes it not so."""
-    M[:] = H
     for s in range(full.shape[0]):
+        for k in range(s + 1):
+            M[s, k] = H[s, k]
         if hill.damped:
             M[s, s] += hill.damp[s] + ridge * H[s, s]
         else:

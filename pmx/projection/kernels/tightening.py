@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pmx.projection.kernels.box_model import cholesky_solve
 from pmx.projection.kernels.compiled import compiled
-from pmx.projection.newton_model import cholesky_solve
-from pmx.projection.newton_passes import group_prices, respond
+from pmx.projection.kernels.passes import group_prices, respond
 
 MAX_CORRECTIONS = 12
 #: Damping of a correction, in units of each rule's own curvature: rules that repeat others leave it defined.
