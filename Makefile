@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := $(BIN)/.ready
+PEERS := $(BIN)/.peers
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
@@ -24,11 +25,8 @@ lint: $(READY)  ## style, format and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY)  ## measure the speed of everything, side by side
-	@for file in benchmarks/*.py; do \
-	    [ -e "$$file" ] || { echo "there are no benchmarks"; break; }; \
-	    echo "== $$file"; $(BIN)/python "$$file" || exit 1; \
-	done
+bench: $(PEERS)  ## measure the speed of everything, side by side
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 docs: $(READY)  ## run every example in the documentation, and check its links
 	@$(BIN)/python -m pytest -q tests/test_docs.py pmx
@@ -46,4 +44,9 @@ $(READY): pyproject.toml
 	@echo "installing pmx and its tools into .venv (a few minutes the first time)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+$(PEERS): $(READY)
+	@echo "installing the peers of the benchmarks into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
 	@touch $@

@@ -23,6 +23,7 @@ from pmx.projection.explain import (
     rule_figures,
     rules_table,
 )
+from pmx.projection.frame import Solved
 from pmx.projection.program import Array, Index, Point, Program
 from pmx.projection.residual import Residual
 
@@ -57,7 +58,7 @@ class Allocation:
         How far from the exact answer these weights can be at most.
     index : MultiIndex (bucket, symbol)
         The positions.
-    program, point : Program and Point, or None
+    solved : Solved or None
         The arrays that were solved and their solution; None when the layer was bypassed.
     residual_part : Residual or None
         The residual symbol, if the policy has one, and what it may take.
@@ -71,8 +72,7 @@ class Allocation:
     index: pd.MultiIndex
     signed: Array
     wished: Array
-    program: Program | None = None
-    point: Point | None = None
+    solved: Solved | None = None
     residual_part: Residual | None = None
     cash_min: float = 0.0
     given_cash: float | None = None
@@ -82,10 +82,20 @@ class Allocation:
         self.signed.setflags(write=False)
         self.wished.setflags(write=False)
 
+    @property
+    def program(self) -> Program | None:
+        """The arrays that were solved; None when the layer was bypassed."""
+        return None if self.solved is None else self.solved.program
+
+    @property
+    def point(self) -> Point | None:
+        """Their solution."""
+        return None if self.solved is None else self.solved.point
+
     @cached_property
     def status(self) -> Status:
         """``OPTIMAL``, ``RELAXED`` or ``BYPASSED``."""
-        if self.program is None or self.point is None:
+        if self.solved is None:
             return Status.BYPASSED
         gave_way = self.figures.violation[self.figures.soft] > RELAXED_ABOVE
         return Status.RELAXED if gave_way.any() else Status.OPTIMAL
@@ -139,9 +149,9 @@ class Allocation:
     @cached_property
     def figures(self) -> RuleFigures:
         """What a ledger of many days adds up of each rule, as arrays."""
-        if self.program is None or self.point is None:
+        if self.solved is None:
             return RuleFigures((), (), np.zeros(0, bool), np.zeros(0, bool), np.zeros(0), np.zeros(0))
-        return rule_figures(self.program, self.point, self._beside)
+        return rule_figures(self.solved, self._beside)
 
     @property
     def _beside(self) -> dict[str, float]:
@@ -171,10 +181,10 @@ class Allocation:
     @property
     def safe_weight(self) -> float:
         """Share of NAV that is not at risk, ``1 − Σ`` of risk positions; 1 minus gross when nothing says which are."""
-        rule = None if self.program is None else _risk_row(self.program)
-        if rule is None or self.point is None:
+        rule = None if self.solved is None else _risk_row(self.solved)
+        if rule is None or self.solved is None:
             return 1.0 - math.fsum(np.abs(self.signed).tolist())
-        return 1.0 - math.fsum((rule * self.point.u).tolist())
+        return 1.0 - math.fsum((rule * self.solved.point.u).tolist())
 
     def __repr__(self) -> str:
         c = self.certificate
@@ -272,7 +282,11 @@ def _note_bounds(program: Program, note: Callable[[str, float], None], excess: A
         note(program.rules[owner].name if owner >= 0 else "sign", float(excess[j]))
 
 
-def _risk_row(program: Program) -> Array | None:
+def _risk_row(solved: Solved) -> Array | None:
+    if solved.sheet is not None:
+        frame = solved.sheet.frame
+        return np.asarray(frame.long[frame.at_risk]) if frame.at_risk >= 0 else None
+    program = solved.program
     for rule in program.rules:
         if rule.name == "barbell.safe.floor":
             return np.asarray(program.A[rule.index])

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pmx.projection.frame import Ledger
+from pmx.projection.frame import Solved
 from pmx.projection.program import Array, Point, Program, RuleRecord
-from pmx.projection.response import cone_term, linear_term
+from pmx.projection.response import linear_term
 
 BINDING = 1e-9
 
@@ -145,26 +145,22 @@ def read_rules(program: Program, point: Point, added: Mapping[str, float] | None
     return [_read(program, point, force, i, rule, more.get(rule.name, 0.0)) for i, rule in enumerate(program.rules)]
 
 
-def rule_figures(program: Program, point: Point, added: Mapping[str, float] | None = None) -> RuleFigures:
+def rule_figures(solved: Solved, added: Mapping[str, float] | None = None) -> RuleFigures:
     """Return what a ledger adds up of each rule; ``added`` as in :func:`read_rules`."""
-    rules, more = program.rules, added or {}
-    if not isinstance(rules, Ledger):
-        readings = read_rules(program, point, more)
+    sheet, numbers, point, more = solved.sheet, solved.numbers, solved.point, added or {}
+    if sheet is None or numbers is None:
+        readings = read_rules(solved.program, point, more)
         columns = np.array([(r.slack, r.shadow_price) for r in readings]).reshape(len(readings), 2).T
         names, sources = tuple(r.name for r in readings), tuple(r.source for r in readings)
         return _figures(names, sources, np.array([not r.hard for r in readings], dtype=bool), *columns)
     from pmx.projection.kernels.reading import read_rules as read_compiled
 
-    p, frame = program, rules.frame
-    beside = np.array([more.get(name, 0.0) for name in frame.names]) if more else np.zeros(len(rules))
+    frame = sheet.frame
+    beside = np.array([more.get(name, 0.0) for name in frame.names]) if more else np.zeros(len(frame.names))
     slack, price = read_compiled(
-        frame.law, p.A, p.sign, p.target, rules.clamp, rules.room, *rules.bounds, p.distance, p.previous, p.cost,
-        p.lower, p.upper, p.floor, p.floor_penalty, p.lower_owner, p.upper_owner, p.floor_owner, p.lo_owner, p.hi_owner,
-        p.turnover_max, point.u, point.rows, point.turnover, cone_term(p, point), beside,
+        frame.law, frame.long, sheet.sign, sheet.target, sheet.clamp, sheet.room, sheet.least, sheet.most,
+        numbers.positions, numbers.owners, numbers.limit_owners, point.u, point.rows, point.turnover, beside,
     )  # fmt: skip
-    for i in np.flatnonzero(np.isnan(slack)).tolist() if p.cones else ():
-        value, _, hi, price[i] = _cone_line(p, point, rules[i])
-        slack[i] = hi - value
     return _figures(frame.names, frame.sources, frame.soft, slack, price)
 
 

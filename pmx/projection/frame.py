@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from pmx.policy import Policy
-from pmx.projection.program import Array, Index, Program, RuleRecord
+from pmx.projection.program import Array, Index, Point, Program, RuleRecord
 
 #: Rule of the bounds that a caller brings with a solve.
 BOUNDS = "account.bounds"
@@ -96,6 +96,8 @@ class Frame:
         Of the rules.
     soft : array of bool, shape (n_rules,)
         Which rules may give way.
+    at_risk : int
+        The row that is the weight at risk; −1 if there is none.
     """
 
     long: Array
@@ -106,6 +108,7 @@ class Frame:
     names: tuple[str, ...]
     sources: tuple[str, ...]
     soft: np.ndarray
+    at_risk: int
 
 
 class FrameBuilder:
@@ -270,6 +273,7 @@ class FrameBuilder:
             tuple(rule.name for rule in self.records),
             tuple(rule.source for rule in self.records),
             np.array([not rule.hard for rule in self.records], dtype=bool),
+            next((rule.index for rule in self.records if rule.name == "barbell.safe.floor"), -1),
         )
 
 
@@ -324,6 +328,23 @@ class Ledger(Sequence[RuleRecord]):
         return replace(rule, member_upper=upper, member_lower=lower)
 
 
+class Numbers(NamedTuple):
+    """What :func:`pmx.projection.kernels.writing.write_numbers` returns; its docstring says which row is which.
+
+    Attributes
+    ----------
+    positions, owners : array, shape (7, n) and (3, n)
+    limits, limit_owners : array, shape (3, K) and (2, K)
+    turnover_penalty : float
+    """
+
+    positions: Array
+    owners: Index
+    limits: Array
+    limit_owners: Index
+    turnover_penalty: float
+
+
 class Sheet(NamedTuple):
     """A frame and the inputs of the day, laid out for compiled code.
 
@@ -356,10 +377,9 @@ class Sheet(NamedTuple):
         """Everything but the frame."""
         return self[1:]
 
-    def program(
-        self, positions: Array, owners: Index, limits: Array, limit_owners: Index, turnover_penalty: float
-    ) -> Program:
+    def program(self, numbers: Numbers) -> Program:
         """Return the program whose numbers compiled code has written."""
+        positions, owners, limits, limit_owners, turnover_penalty = numbers
         distance, previous, cost, lower, upper, floor, floor_penalty = positions
         lower_owner, upper_owner, floor_owner = owners
         lo, hi, penalty = limits
@@ -371,3 +391,33 @@ class Sheet(NamedTuple):
             floor, floor_penalty, floor_owner, self.frame.long, lo, hi, lo_owner, hi_owner, penalty,
             turnover_max, turnover_penalty, (), ledger,
         )  # fmt: skip
+
+
+class Solved:
+    """A program and its solution; the program is spelled out when it is first asked for.
+
+    Parameters
+    ----------
+    point : Point
+        The solution.
+    sheet, numbers : Sheet and Numbers, optional
+        What the program is written in.
+    program : Program, optional
+        The program, where it is there already.
+    """
+
+    __slots__ = ("_program", "numbers", "point", "sheet")
+
+    def __init__(
+        self, point: Point, sheet: Sheet | None = None, numbers: Numbers | None = None, program: Program | None = None
+    ) -> None:
+        self.point, self.sheet, self.numbers, self._program = point, sheet, numbers, program
+
+    @property
+    def program(self) -> Program:
+        """The program."""
+        if self._program is None:
+            assert self.sheet is not None
+            assert self.numbers is not None
+            self._program = self.sheet.program(self.numbers)
+        return self._program

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pmx.projection.certificate import Certificate, from_figures
-from pmx.projection.frame import Sheet
+from pmx.projection.frame import Numbers, Sheet, Solved
 from pmx.projection.program import Array, Index, Point, Program
 
 #: Matrices whose groups of positions are kept.
@@ -122,7 +122,7 @@ class NewtonEngine:
         lower_prices(p.A, *metric, p.lo, p.hi, p.penalty, u, rows, turnover, NO_CONES)
         return Point(u=u, rows=rows, turnover=turnover), int(rounds)
 
-    def answer(self, sheet: Sheet, start: Point | None = None) -> tuple[Program, Point, Certificate]:
+    def answer(self, sheet: Sheet, start: Point | None = None) -> tuple[Solved, Certificate]:
         """Write the program of a sheet without cones, solve it and judge the answer, in one compiled call.
 
         ``start`` as in :meth:`solve`.
@@ -138,7 +138,7 @@ class NewtonEngine:
             frame.law, frame.long, g.order, g.groups, *sheet.arrays, rows, turnover
         )
         self._compiled()
-        return sheet.program(*numbers), Point(u, rows, turnover), from_figures("newton", *judged)
+        return Solved(Point(u, rows, turnover), sheet, Numbers(*numbers)), from_figures("newton", *judged)
 
     def _compiled(self) -> None:
         """Note, once, that everything that a solve needs is compiled by now."""

@@ -18,10 +18,10 @@ from pmx.projection.allocation import Allocation
 from pmx.projection.batch import ZERO, AllocationBatch, Errors
 from pmx.projection.certificate import Certificate
 from pmx.projection.chain import ENGINES, Engine, EngineChain
-from pmx.projection.frame import Frame, Inputs
+from pmx.projection.frame import Frame, Inputs, Solved
 from pmx.projection.many import Many
 from pmx.projection.program import Array, Point, Program
-from pmx.projection.residual import Residual, ResidualBook
+from pmx.projection.residual import ResidualBook
 from pmx.projection.rules import RuleBook
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Projector:
         r = self._array(relative_weights, "relative_weights")
         budget = self._allocator.allocate(r, risk_scale, positions=self.index)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
-        return self._project(np.copysign(budget.target, r), dict(budget.clamps), given)
+        return self._project(r, budget.target, dict(budget.clamps), given)
 
     def project(
         self,
@@ -224,7 +224,7 @@ class Projector:
         x = self._array(targets, "targets")
         clamps = {} if risk_scale is None else self._allocator.scaled_maxima(self.index, risk_scale)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
-        return self._project(x, clamps, given)
+        return self._project(x, np.abs(x), clamps, given)
 
     def solve_many(
         self,
@@ -412,15 +412,15 @@ class Projector:
 
     # -- the solve -------------------------------------------------------------------------------------------
 
-    def _project(self, wish: Array, clamps: dict[str, float], given: Given) -> Allocation:
+    def _project(self, side: Array, target: Array, clamps: dict[str, float], given: Given) -> Allocation:
+        """Project sizes ``target`` on the sides that the signs of ``side`` say, each of shape (n,)."""
         if given.engine not in ENGINES:
             raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
         held = None if given.previous is None else self._array(given.previous, "previous")
-        wish = wish + 0.0  # no −0.0
-        leaning = wish if held is None else np.where(wish == 0.0, held, wish)
+        leaning = side if held is None else np.where(side == 0.0, held, side)
         inputs = Inputs(
             sign=np.where(leaning < 0, -1.0, 1.0),
-            target=np.abs(wish),
+            target=target,
             clamps=clamps,
             held=held,
             gates=self.gates(given.gated),
@@ -428,14 +428,23 @@ class Projector:
             covariance=self.covariance_of(given.covariance),
             bounds=self._bounds(given.lower, given.upper),
         )
-        inputs, program, point, certificate = self._through_zero(inputs, wish, given)
+        inputs, solved, certificate = self._through_zero(inputs, side, given)
         residual = None
         if self._residual is not None:
             symbols = [symbol for _, symbol in self._residual.positions]
-            residual = self._residual.residual(inputs, point.u, self._covariance(given.covariance, symbols))
-        return self._allocation(program, point, certificate, wish, residual)
+            residual = self._residual.residual(inputs, solved.point.u, self._covariance(given.covariance, symbols))
+        return Allocation(
+            certificate=certificate,
+            index=self.index,
+            signed=inputs.sign * solved.point.u + 0.0,  # no −0.0
+            wished=np.copysign(target, side) + 0.0,
+            solved=solved,
+            residual_part=residual,
+            cash_min=self._cash_min,
+            own_violations=None if self._extra is None else self._extra.violations,
+        )
 
-    def _through_zero(self, inputs: Inputs, wish: Array, given: Given) -> tuple[Inputs, Program, Point, Certificate]:
+    def _through_zero(self, inputs: Inputs, side: Array, given: Given) -> tuple[Inputs, Solved, Certificate]:
         """Solve; where trading is limited, a position takes the other side only once the rules let it leave this one.
 
         Signs are fixed in a program, so a position that shall turn is first wished to zero on the side where it is
@@ -443,13 +452,13 @@ class Projector:
         """
         if inputs.held is None or not self.trading_limited:
             return inputs, *self._answer(inputs, given)
-        turning = wish * inputs.held < 0.0
+        turning = side * inputs.held < 0.0
         if not turning.any():
             return inputs, *self._answer(inputs, given)
         target, toward = inputs.target, inputs.sign
         staying = replace(inputs, sign=np.where(turning, -toward, toward), target=np.where(turning, 0.0, target))
         first = self._answer(staying, given)
-        through = turning & (first[1].u <= ZERO)
+        through = turning & (first[0].point.u <= ZERO)
         if inputs.tradable is not None:
             through &= np.abs(inputs.held) <= inputs.tradable
         if not through.any():
@@ -458,40 +467,21 @@ class Projector:
         inputs = replace(inputs, sign=np.where(stuck, -toward, toward), target=np.where(stuck, 0.0, target))
         return inputs, *self._answer(inputs, given)
 
-    def _answer(self, inputs: Inputs, given: Given) -> tuple[Program, Point, Certificate]:
+    def _answer(self, inputs: Inputs, given: Given) -> tuple[Solved, Certificate]:
         if given.engine == "cvxpy" or self.has_cones or not self._n:
-            program = self._write(inputs)
-            return program, *self._chain.solve(program, given.engine)
+            return self._by_chain(self._write(inputs), given.engine)
         sheet = self.book.lay_out(inputs)
         start = None if given.warm_start is None else prices_of(given.warm_start, sheet.frame)
-        program, point, certificate = self._chain.newton.answer(sheet, start)
-        if certificate.accepted:
-            return program, point, certificate
-        return program, *self._chain.solve(program, given.engine, start)
+        solved, certificate = self._chain.newton.answer(sheet, start)
+        return (solved, certificate) if certificate.accepted else self._by_chain(solved.program, given.engine, start)
+
+    def _by_chain(self, program: Program, engine: Engine, start: Point | None = None) -> tuple[Solved, Certificate]:
+        point, certificate = self._chain.solve(program, engine, start)
+        return Solved(point, program=program), certificate
 
     def _write(self, inputs: Inputs) -> Program:
         program = self.book.program(inputs)
         return program if self._extra is None else self._extra.onto(program)
-
-    def _allocation(
-        self,
-        program: Program,
-        point: Point,
-        certificate: Certificate,
-        wish: Array,
-        residual: Residual | None,
-    ) -> Allocation:
-        return Allocation(
-            certificate=certificate,
-            index=self.index,
-            signed=program.sign * point.u + 0.0,  # no −0.0
-            wished=wish,
-            program=program,
-            point=point,
-            residual_part=residual,
-            cash_min=self._cash_min,
-            own_violations=None if self._extra is None else self._extra.violations,
-        )
 
     @cached_property
     def _room(self) -> Shape:

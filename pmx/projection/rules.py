@@ -14,7 +14,7 @@ import numpy as np
 
 from pmx.errors import DataError
 from pmx.policy import Policy
-from pmx.projection.frame import Frame, FrameBuilder, Inputs, Sheet, SingleCaps, bound_record
+from pmx.projection.frame import Frame, FrameBuilder, Inputs, Numbers, Sheet, SingleCaps, bound_record
 from pmx.projection.program import Array, Cone, Index, Program, RuleRecord
 
 #: How a penalty is scaled, and the metrics, as the compiled code numbers them.
@@ -117,8 +117,8 @@ class RuleBook:
         from pmx.projection.kernels.writing import write_numbers
 
         sheet = self.lay_out(inputs)
-        numbers = write_numbers(sheet.frame.law, *sheet.arrays)
-        return replace(sheet.program(*numbers), cones=self._cones(inputs))
+        numbers = Numbers(*write_numbers(sheet.frame.law, *sheet.arrays))
+        return replace(sheet.program(numbers), cones=self._cones(inputs))
 
     def lay_out(self, inputs: Inputs) -> Sheet:
         """Return which rules there are, and the inputs as compiled code takes them.

@@ -374,7 +374,7 @@ def solve_sharply(problem: cp.Problem, tolerance: float) -> None:
 
 def check_against_the_second_writing(case: Case, seed: int) -> None:
     allocation = pmx.solve(case.policy, case.relative, **case.arguments)
-    stuck = allocation.target.to_numpy() * allocation.program.sign < 0.0
+    stuck = case.relative.to_numpy() * allocation.program.sign < 0.0
     problem, x, d, wish = written_again(case, stuck)
     solve_sharply(problem, 1e-11 if case.policy.risk_buckets.portfolio.volatility_max is None else 1e-9)
     assert problem.status == cp.OPTIMAL, seed

@@ -10,19 +10,18 @@ from pmx.projection.kernels.writing import EXIT, OPEN
 
 @compiled()
 def read_rules(
-    law, A, sign, target, clamp, room, least, most, distance, previous, cost, lower, upper, floor, floor_penalty,
-    lower_owner, upper_owner, floor_owner, lo_owner, hi_owner, turnover_max, u, rows, turnover, pull, beside,
+    law, A, sign, target, clamp, room, least, most, positions, owners, limit_owners, u, rows, turnover, beside
 ):  # fmt: skip
-    """Return slack and price of every rule, shape (n_rules,); NaN where a cone carries it.
+    """Return slack and price of every rule, shape (n_rules,).
 
-    ``pull``, shape (n,) or empty, is what cones take from each position's gradient; ``beside``, shape (n_rules,), what
-    something else than the positions adds to each rule's left-hand side.
+    ``positions``, ``owners`` and ``limit_owners`` are the blocks that :func:`write_numbers` returns; ``beside``, shape
+    (n_rules,), is what something else than the positions adds to each rule's left-hand side.
     """
     K, n = A.shape
+    distance, previous, cost, lower, upper = positions[0], positions[1], positions[2], positions[3], positions[4]
+    floor, floor_penalty = positions[5], positions[6]
     slack, price = np.full(beside.shape[0], np.nan), np.zeros(beside.shape[0])
     value, g = np.zeros(K), np.zeros(n)
-    if pull.shape[0]:
-        g += pull
     for k in range(K):
         for j in range(n):
             value[k] += A[k, j] * u[j]
@@ -32,7 +31,7 @@ def read_rules(
         limit = clamp[law.rule_clamp[r]] if law.rule_clamp[r] >= 0 else law.rule_hi[r]
         here = value[k] + beside[i]
         slack[i] = min(limit - here, here - law.rule_lo[r])
-        price[i] = abs(rows[k]) if (hi_owner[k] if rows[k] > 0.0 else lo_owner[k]) == i else 0.0
+        price[i] = abs(rows[k]) if limit_owners[int(rows[k] > 0.0), k] == i else 0.0
     trade = 0.0
     for j in range(n):
         trade += abs(u[j] - previous[j])
@@ -54,10 +53,10 @@ def read_rules(
                 _least(slack, law.bounds_rule, u[j] + beside[law.bounds_rule] - least[j])
         _bound_prices(
             price, distance[j], target[j], previous[j], cost[j], 0.5 * turnover, lower[j], upper[j], floor[j],
-            floor_penalty[j], lower_owner[j], upper_owner[j], floor_owner[j], g[j], u[j],
+            floor_penalty[j], owners[0, j], owners[1, j], owners[2, j], g[j], u[j],
         )  # fmt: skip
     if law.turnover_rule >= 0:
-        slack[law.turnover_rule] = turnover_max - 0.5 * trade
+        slack[law.turnover_rule] = law.turnover_max - 0.5 * trade
         price[law.turnover_rule] = turnover
     return slack, price
 

@@ -1,0 +1,1 @@
+"""What the benchmarks share: problems, contestants, measuring, reporting."""
