@@ -1,6 +1,7 @@
 """The scripts in examples/ and docs/figures/ run, and show what they say they show."""
 
 import math
+import re
 import runpy
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -25,7 +26,9 @@ def output(capsys):
 
 
 def test_every_example_has_its_test():
-    tested = {"solve_weights.py", "backtest_targets.py", "custom_constraint.py", "live_cycle.py"}
+    tested = {
+        "solve_weights.py", "backtest_targets.py", "custom_constraint.py", "live_cycle.py", "many_accounts.py"
+    }  # fmt: skip
     assert {file.name for file in EXAMPLES} == tested
 
 
@@ -50,6 +53,19 @@ def test_live_cycle(output):
     assert "ts_core" in text
     assert "Allocation(" in text
     assert any(side in text for side in ("BUY", "SELL"))
+
+
+def test_many_accounts(output):
+    text = output("many_accounts.py")
+    assert "10,000 accounts × 20 positions" in text
+    assert "0 failures" in text
+    bound = re.search(r"worst distance bound (\S+) of NAV", text)
+    assert float(bound[1]) <= 1e-6
+    shares = {name: float(share) for name, share in re.findall(r"^(\S+) +(\S+)%$", text, re.MULTILINE)}
+    assert {"turnover.max", "clamp.em_risk", "barbell.risk.cap"} <= set(shares)
+    assert all(0.0 < share < 100.0 for share in shares.values())
+    assert "liquidity.NGX:" in text
+    assert "Proof: " in text
 
 
 def test_custom_constraint(output):

@@ -174,7 +174,7 @@ class _Run:
         before = np.abs(account.values)
         profit = account.mark(self.closes[i])
         self._require_solvent(i)
-        bucket_returns = self._bucket_returns(before, profit)
+        bucket_returns = self._bucket_returns(before, profit) if self.desk.scaler.listens else {}
         fills = [account.close_delisted(self.policy.execution.max_stale_bars)]
         if self.pending is not None:
             fills.append(self._trade(self.pending, i))

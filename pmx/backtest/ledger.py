@@ -12,19 +12,35 @@ if TYPE_CHECKING:
 
 #: A soft rule has given way when it is overrun by more than this.
 GIVEN_WAY = 1e-9
+#: Decisions whose figures are kept before they are added up.
+WAITING = 1024
 
 
 class _Tally:
     """Sums over the decisions in which exactly the same rules were written; each array has shape (n_rules,)."""
 
-    def __init__(self, sources: tuple[str, ...]) -> None:
-        n = len(sources)
-        self.sources = sources
+    def __init__(self, first: RuleFigures) -> None:
+        n = len(first.names)
+        self.names, self.sources = first.names, first.sources
         self.days = 0
         self.days_binding = np.zeros(n, dtype=np.int64)
         self.days_given_way = np.zeros(n, dtype=np.int64)
         self.shadow_price = np.zeros(n)
         self.max_violation = np.zeros(n)
+        self.waiting: list[RuleFigures] = []
+
+    def add_up(self) -> _Tally:
+        """Add up what waits."""
+        if not self.waiting:
+            return self
+        violation = np.array([figures.violation for figures in self.waiting])
+        self.days_binding += np.array([figures.binding for figures in self.waiting]).sum(axis=0)
+        self.days_given_way += (violation > GIVEN_WAY).sum(axis=0)
+        self.shadow_price += np.array([figures.shadow_price for figures in self.waiting]).sum(axis=0)
+        np.fmax(self.max_violation, np.fmax.reduce(violation), out=self.max_violation)
+        self.days += len(self.waiting)
+        self.waiting.clear()
+        return self
 
 
 class RuleLedger:
@@ -35,43 +51,42 @@ class RuleLedger:
     """
 
     def __init__(self) -> None:
-        self._tallies: dict[tuple[str, ...], _Tally] = {}
+        self._tallies: dict[int, _Tally] = {}  # by the identity of the names, which are one object a set of rules
 
     def add(self, figures: RuleFigures) -> None:
         """Take in one decision."""
-        tally = self._tallies.get(figures.names)
+        tally = self._tallies.get(id(figures.names))
         if tally is None:
-            tally = self._tallies[figures.names] = _Tally(figures.sources)
-        tally.days += 1
-        tally.days_binding += figures.binding
-        tally.days_given_way += figures.violation > GIVEN_WAY
-        tally.shadow_price += figures.shadow_price
-        np.fmax(tally.max_violation, figures.violation, out=tally.max_violation)
+            tally = self._tallies[id(figures.names)] = _Tally(figures)
+        tally.waiting.append(figures)
+        if len(tally.waiting) >= WAITING:
+            tally.add_up()
 
     def table(self) -> pd.DataFrame:
         """Return one row a rule, in the order in which they first came; columns as in `BacktestResult.rules`."""
         row: dict[str, int] = {}
         sources: list[str] = []
-        for names, tally in self._tallies.items():
-            for name, source in zip(names, tally.sources, strict=True):
+        for tally in self._tallies.values():
+            for name, source in zip(tally.names, tally.sources, strict=True):
                 if row.setdefault(name, len(row)) == len(sources):
                     sources.append(source)
-        total = _Tally(tuple(sources))
-        days = np.zeros(len(row), dtype=np.int64)
-        for names, tally in self._tallies.items():
-            at = [row[name] for name in names]
+        n = len(row)
+        counts, price, worst = np.zeros((2, n), dtype=np.int64), np.zeros(n), np.zeros(n)
+        days = np.zeros(n, dtype=np.int64)
+        for tally in self._tallies.values():
+            tally.add_up()
+            at = [row[name] for name in tally.names]
             days[at] += tally.days
-            total.days_binding[at] += tally.days_binding
-            total.days_given_way[at] += tally.days_given_way
-            total.shadow_price[at] += tally.shadow_price
-            total.max_violation[at] = np.fmax(total.max_violation[at], tally.max_violation)
+            counts[:, at] += (tally.days_binding, tally.days_given_way)
+            price[at] += tally.shadow_price
+            worst[at] = np.fmax(worst[at], tally.max_violation)
         columns = {
             "days": days,
-            "days_binding": total.days_binding,
-            "share_binding": total.days_binding / days,
-            "mean_shadow_price": total.shadow_price / days,
-            "days_given_way": total.days_given_way,
-            "max_violation": total.max_violation,
+            "days_binding": counts[0],
+            "share_binding": counts[0] / days,
+            "mean_shadow_price": price / days,
+            "days_given_way": counts[1],
+            "max_violation": worst,
             "source": sources,
         }
         return pd.DataFrame(columns, index=pd.Index(list(row), name="rule", dtype="str"))

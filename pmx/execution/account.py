@@ -137,7 +137,8 @@ class Account:
         self.quantities = np.zeros(len(self.positions))
         self.values = np.zeros(len(self.positions))
         self.marks = np.full(len(self.symbols), np.nan)
-        self.bars_stale = np.zeros(len(self.symbols), dtype=np.int64)
+        self._never_stale = np.zeros(len(self.symbols), dtype=np.int64)
+        self.bars_stale = self._never_stale
         self._cost_rates = np.asarray(cost_rates, dtype=np.float64)
         self._worth = 0.0
         none = np.zeros(0)
@@ -168,9 +169,13 @@ class Account:
         A missing close keeps the last mark. Symbols that were never priced have no mark and cannot be held.
         """
         fresh = np.isfinite(closes)
-        self.marks = np.where(fresh, closes, self.marks)
-        self.bars_stale = np.where(fresh, 0, self.bars_stale + 1)
-        prices = np.where(fresh[self.column], self.marks[self.column], self._prices)
+        if fresh.all():
+            self.marks, self.bars_stale = closes.copy(), self._never_stale
+            prices = closes[self.column]
+        else:
+            self.marks = np.where(fresh, closes, self.marks)
+            self.bars_stale = np.where(fresh, 0, self.bars_stale + 1)
+            prices = np.where(fresh[self.column], self.marks[self.column], self._prices)
         profit = self.quantities * (prices - self._prices)
         self._prices = prices
         self._revalue()
@@ -194,6 +199,8 @@ class Account:
             One for each symbol that traded.
         """
         can = tradable[self.column] & (self._prices > 0.0)
+        if can.all():
+            return self.trade_to(weights * self.nav / self._prices, "rebalance")
         wanted = np.divide(weights * self.nav, self._prices, out=self.quantities.copy(), where=can)
         return self.trade_to(wanted, "rebalance")
 
@@ -206,11 +213,12 @@ class Account:
             When something without a price would be traded; nothing is changed then.
         """
         change = quantities - self.quantities
-        unpriced = self._prices == 0.0
-        if change[unpriced].any():
-            symbol = self.positions[int(np.argmax(unpriced & (change != 0.0)))][1]
-            raise LedgerError(f"{symbol} has never had a price and cannot be traded; wait for its first close")
-        net = np.bincount(self.column, weights=change, minlength=len(self.symbols)).astype(np.float64)
+        if not self._prices.all():
+            unpriced = self._prices == 0.0
+            if change[unpriced].any():
+                symbol = self.positions[int(np.argmax(unpriced & (change != 0.0)))][1]
+                raise LedgerError(f"{symbol} has never had a price and cannot be traded; wait for its first close")
+        net = np.asarray(np.bincount(self.column, weights=change, minlength=len(self.symbols)), dtype=np.float64)
         moved = net.nonzero()[0]
         traded, price = net[moved], self.marks[moved]
         value = traded * price
@@ -222,6 +230,8 @@ class Account:
 
     def close_delisted(self, max_stale_bars: int) -> Fills:
         """Close positions without a price in more than ``max_stale_bars`` rows, at their last mark and usual cost."""
+        if self.bars_stale is self._never_stale:
+            return self._nothing
         gone = (self.bars_stale > max_stale_bars)[self.column] & (self.quantities != 0.0)
         if not gone.any():
             return self._nothing

@@ -171,7 +171,7 @@ class NavAllocator:
         """
         _, present = self._layout_of(positions)
         scale = self._scale(risk_scale)
-        if not self._bounded:
+        if not self._bounded or scale.min() >= 1.0:
             return {}
         maxima = np.maximum(scale * self._max, self._min)
         return {self._names[b]: float(maxima[b]) for b in np.flatnonzero(present & (scale < 1.0)).tolist()}

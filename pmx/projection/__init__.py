@@ -1,9 +1,10 @@
 """The one convex problem: written from the policy, solved, certified, explained."""
 
-from pmx.projection.allocation import RELAXED_ABOVE, Allocation, Status
+from pmx.projection.allocation import Allocation, Status
 from pmx.projection.batch import AllocationBatch
 from pmx.projection.certificate import Certificate, certify
 from pmx.projection.chain import EngineChain
+from pmx.projection.explain import RELAXED_ABOVE
 from pmx.projection.frame import Inputs
 from pmx.projection.one_off import by_position, project_to_feasible, solve
 from pmx.projection.program import Cone, Point, Program, RuleRecord

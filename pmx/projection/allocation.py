@@ -16,6 +16,7 @@ from pmx.policy import CASH
 from pmx.portfolio import LinearRules
 from pmx.projection.certificate import HARD_TOLERANCE, Certificate, cone_violation
 from pmx.projection.explain import (
+    RELAXED_ABOVE,
     RuleFigures,
     RuleReading,
     attribution_table,
@@ -26,9 +27,6 @@ from pmx.projection.explain import (
 from pmx.projection.frame import Solved
 from pmx.projection.program import Array, Index, Point, Program
 from pmx.projection.residual import Residual
-
-#: A soft rule has given way when it is overrun by more than this.
-RELAXED_ABOVE = 1e-9
 
 
 class Status(enum.StrEnum):
@@ -97,8 +95,7 @@ class Allocation:
         """``OPTIMAL``, ``RELAXED`` or ``BYPASSED``."""
         if self.solved is None:
             return Status.BYPASSED
-        gave_way = self.figures.violation[self.figures.soft] > RELAXED_ABOVE
-        return Status.RELAXED if gave_way.any() else Status.OPTIMAL
+        return Status.RELAXED if self.figures.gave_way else Status.OPTIMAL
 
     @cached_property
     def positions(self) -> pd.Series:
@@ -150,14 +147,15 @@ class Allocation:
     def figures(self) -> RuleFigures:
         """What a ledger of many days adds up of each rule, as arrays."""
         if self.solved is None:
-            return RuleFigures((), (), np.zeros(0, bool), np.zeros(0, bool), np.zeros(0), np.zeros(0))
+            return RuleFigures((), (), np.zeros(0, bool), np.zeros(0), np.zeros(0), False)
         return rule_figures(self.solved, self._beside)
 
     @property
     def _beside(self) -> dict[str, float]:
         """What the residual symbol adds to each rule's left-hand side."""
-        seen = {} if self.residual_part is None else self.residual_part.coefficients
-        return {name: a * self.residual for name, a in seen.items()}
+        if self.residual_part is None:
+            return {}
+        return {name: a * self.residual for name, a in self.residual_part.coefficients.items()}
 
     @cached_property
     def readings(self) -> tuple[RuleReading, ...]:

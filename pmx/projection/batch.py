@@ -15,8 +15,9 @@ import pandas as pd
 
 from pmx.errors import DataError, PmxError
 from pmx.policy import CASH
-from pmx.projection.allocation import RELAXED_ABOVE, Allocation
+from pmx.projection.allocation import Allocation
 from pmx.projection.certificate import DISTANCE_TOLERANCE, HARD_TOLERANCE
+from pmx.projection.explain import RELAXED_ABOVE
 from pmx.projection.frame import Frame
 from pmx.projection.newton_engine import equal_columns, sparse_rows
 from pmx.projection.program import Array, Index

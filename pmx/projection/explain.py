@@ -22,6 +22,8 @@ from pmx.projection.program import Array, Point, Program, RuleRecord
 from pmx.projection.response import linear_term
 
 BINDING = 1e-9
+#: A soft rule has given way when it is overrun by more than this.
+RELAXED_ABOVE = 1e-9
 
 #: Column of the attribution for positions that stop at zero because a wish never changes its sign.
 SIGN = "sign"
@@ -74,18 +76,18 @@ class RuleFigures(NamedTuple):
     ----------
     names, sources : tuple of str
         As in :class:`RuleReading`; so are the arrays.
-    soft : array of bool
-        Which rules may give way.
     binding : array of bool
     shadow_price, violation : array
+    gave_way : bool
+        Whether a soft rule is overrun by more than 1e-9.
     """
 
     names: tuple[str, ...]
     sources: tuple[str, ...]
-    soft: np.ndarray
     binding: np.ndarray
     shadow_price: Array
     violation: Array
+    gave_way: bool
 
 
 RULE_COLUMNS = list(RuleReading._fields[1:])
@@ -150,24 +152,25 @@ def rule_figures(solved: Solved, added: Mapping[str, float] | None = None) -> Ru
     sheet, numbers, point, more = solved.sheet, solved.numbers, solved.point, added or {}
     if sheet is None or numbers is None:
         readings = read_rules(solved.program, point, more)
-        columns = np.array([(r.slack, r.shadow_price) for r in readings]).reshape(len(readings), 2).T
         names, sources = tuple(r.name for r in readings), tuple(r.source for r in readings)
-        return _figures(names, sources, np.array([not r.hard for r in readings], dtype=bool), *columns)
+        return RuleFigures(
+            names,
+            sources,
+            binding=np.array([r.binding for r in readings], dtype=bool),
+            shadow_price=np.array([r.shadow_price for r in readings]),
+            violation=np.array([r.violation for r in readings]),
+            gave_way=any(r.violation > RELAXED_ABOVE for r in readings if not r.hard),
+        )
     from pmx.projection.kernels.reading import read_rules as read_compiled
 
     frame = sheet.frame
-    beside = np.array([more.get(name, 0.0) for name in frame.names]) if more else np.zeros(len(frame.names))
-    slack, price = read_compiled(
+    beside = np.array([more.get(name, 0.0) for name in frame.names]) if more else frame.nothing
+    binding, price, violation, gave_way = read_compiled(
         frame.law, frame.long, sheet.sign, sheet.target, sheet.clamp, sheet.room, sheet.least, sheet.most,
         numbers.positions, numbers.owners, numbers.limit_owners, point.u, point.rows, point.turnover, beside,
+        frame.soft,
     )  # fmt: skip
-    return _figures(frame.names, frame.sources, frame.soft, slack, price)
-
-
-def _figures(
-    names: tuple[str, ...], sources: tuple[str, ...], soft: np.ndarray, slack: Array, price: Array
-) -> RuleFigures:
-    return RuleFigures(names, sources, soft, slack <= BINDING, price, np.maximum(-slack, 0.0))
+    return RuleFigures(frame.names, frame.sources, binding, price, violation, gave_way)
 
 
 def rules_table(readings: Sequence[RuleReading]) -> pd.DataFrame:

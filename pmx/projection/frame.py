@@ -98,6 +98,8 @@ class Frame:
         Which rules may give way.
     at_risk : int
         The row that is the weight at risk; −1 if there is none.
+    nothing : array, shape (n_rules,)
+        Zeros.
     """
 
     long: Array
@@ -109,6 +111,7 @@ class Frame:
     sources: tuple[str, ...]
     soft: np.ndarray
     at_risk: int
+    nothing: Array
 
 
 class FrameBuilder:
@@ -274,6 +277,7 @@ class FrameBuilder:
             tuple(rule.source for rule in self.records),
             np.array([not rule.hard for rule in self.records], dtype=bool),
             next((rule.index for rule in self.records if rule.name == "barbell.safe.floor"), -1),
+            np.zeros(len(self.records)),
         )
 
 

@@ -22,7 +22,7 @@ from pmx.projection.frame import Frame, Inputs, Solved
 from pmx.projection.many import Many
 from pmx.projection.program import Array, Point, Program
 from pmx.projection.residual import ResidualBook
-from pmx.projection.rules import RuleBook
+from pmx.projection.rules import NONE, RuleBook, plain
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -416,19 +416,24 @@ class Projector:
         """Project sizes ``target`` on the sides that the signs of ``side`` say, each of shape (n,)."""
         if given.engine not in ENGINES:
             raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
+        from pmx.projection.kernels.answering import lean
+
         held = None if given.previous is None else self._array(given.previous, "previous")
-        leaning = side if held is None else np.where(side == 0.0, held, side)
+        sign, wish, turns = lean(plain(side), plain(target), NONE if held is None else held, self.trading_limited)
         inputs = Inputs(
-            sign=np.where(leaning < 0, -1.0, 1.0),
-            target=target,
-            clamps=clamps,
-            held=held,
+            sign,
+            target,
+            clamps,
+            held,
             gates=self.gates(given.gated),
             tradable=self.tradable(given.adv, given.nav),
             covariance=self.covariance_of(given.covariance),
             bounds=self._bounds(given.lower, given.upper),
         )
-        inputs, solved, certificate = self._through_zero(inputs, side, given)
+        if turns:
+            inputs, solved, certificate = self._through_zero(inputs, side, given)
+        else:
+            solved, certificate = self._answer(inputs, given)
         residual = None
         if self._residual is not None:
             symbols = [symbol for _, symbol in self._residual.positions]
@@ -437,7 +442,7 @@ class Projector:
             certificate=certificate,
             index=self.index,
             signed=inputs.sign * solved.point.u + 0.0,  # no −0.0
-            wished=np.copysign(target, side) + 0.0,
+            wished=wish,
             solved=solved,
             residual_part=residual,
             cash_min=self._cash_min,
@@ -445,16 +450,13 @@ class Projector:
         )
 
     def _through_zero(self, inputs: Inputs, side: Array, given: Given) -> tuple[Inputs, Solved, Certificate]:
-        """Solve; where trading is limited, a position takes the other side only once the rules let it leave this one.
+        """Solve where trading is limited: a position takes the other side only once the rules let it leave this one.
 
         Signs are fixed in a program, so a position that shall turn is first wished to zero on the side where it is
         held. If it gets there, it is solved again on the side where it is wished.
         """
-        if inputs.held is None or not self.trading_limited:
-            return inputs, *self._answer(inputs, given)
+        assert inputs.held is not None
         turning = side * inputs.held < 0.0
-        if not turning.any():
-            return inputs, *self._answer(inputs, given)
         target, toward = inputs.target, inputs.sign
         staying = replace(inputs, sign=np.where(turning, -toward, toward), target=np.where(turning, 0.0, target))
         first = self._answer(staying, given)

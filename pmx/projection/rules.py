@@ -59,6 +59,7 @@ class RuleBook:
         self._members_of_market = self._markets()
         self._shared_caps, self._single_caps = self._caps()
         self._bucket_number = {bucket: i for i, bucket in enumerate(policy.risk_buckets.buckets)}
+        self._no_clamp = np.full(len(self._bucket_number), np.inf)
         self._frames: dict[tuple[Any, ...], Frame] = {}
 
     # -- what does not change ------------------------------------------------------------------------------
@@ -129,9 +130,11 @@ class RuleBook:
             As :meth:`program` does.
         """
         self.require_volume(inputs)
-        clamp = np.full(len(self._bucket_number), np.inf)
-        for bucket, bound in inputs.clamps.items():
-            clamp[self._bucket_number[bucket]] = bound
+        clamp = self._no_clamp
+        if inputs.clamps:
+            clamp = clamp.copy()
+            for bucket, bound in inputs.clamps.items():
+                clamp[self._bucket_number[bucket]] = bound
         bounds = inputs.bounds
         least, most = (NONE, NONE) if bounds is None else (plain(bounds[0]), plain(bounds[1]))
         return Sheet(
@@ -348,8 +351,9 @@ class RuleBook:
 
 def plain(array: Array) -> Array:
     """Return an array as compiled code takes it: contiguous and writeable, so that one version serves all."""
-    array = np.ascontiguousarray(array, dtype=np.float64)
-    return array if array.flags.writeable else array.copy()
+    if array.dtype == np.float64 and array.flags.c_contiguous and array.flags.writeable:
+        return array
+    return np.array(array, dtype=np.float64, order="C")
 
 
 def square_root(covariance: Array) -> Array:

@@ -252,6 +252,11 @@ class RiskScaler:
                 drawdown=Drawdown(),
             )
 
+    @property
+    def listens(self) -> bool:
+        """Whether any bucket's scale follows its returns."""
+        return bool(self._records)
+
     def update(self, bucket_returns: Mapping[str, float]) -> None:
         """Take in one bar.
 

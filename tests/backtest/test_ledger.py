@@ -15,8 +15,7 @@ def figures(rng: np.random.Generator, names: tuple[str, ...]) -> RuleFigures:
     price = np.where(rng.random(len(names)) < 0.1, math.nan, rng.random(len(names)))
     overrun = np.where(rng.random(len(names)) < 0.5, 0.0, rng.random(len(names)))
     sources = tuple(f"{name}.yml:1" for name in names)
-    flags = rng.random((2, len(names))) < 0.5
-    return RuleFigures(names, sources, *flags, price, overrun)
+    return RuleFigures(names, sources, rng.random(len(names)) < 0.5, price, overrun, False)
 
 
 def test_rules_that_come_and_go_are_counted_over_the_days_on_which_they_were_written() -> None:

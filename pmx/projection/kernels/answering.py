@@ -20,6 +20,25 @@ def unit_of(distance):
 
 
 @compiled()
+def lean(side, target, held, limited):
+    """Return the sign of each position, its signed wish, and whether one shall turn though trading is ``limited``.
+
+    A position without a side keeps the one where it is held.
+    """
+    n = side.shape[0]
+    sign, wish, turns = np.ones(n), np.empty(n), False
+    for j in range(n):
+        leaning = side[j]
+        if held.shape[0]:
+            leaning = held[j] if leaning == 0.0 else leaning
+            turns = turns or (limited and side[j] * held[j] < 0.0)
+        if leaning < 0.0:
+            sign[j] = -1.0
+        wish[j] = -target[j] if side[j] < 0.0 and target[j] > 0.0 else target[j]
+    return sign, wish, turns
+
+
+@compiled()
 def answer(law, A, order, groups, sign, target, given_distance, held, clamp, room, least, most, rows, turnover):
     """Write a program, solve it from prices ``rows`` and ``turnover``, judge the answer; overwrite ``rows``.
 

@@ -7,12 +7,19 @@ import numpy as np
 from pmx.projection.kernels.compiled import compiled
 from pmx.projection.kernels.writing import EXIT, OPEN
 
+#: A rule with no more room than this binds, fraction of NAV.
+BINDING = 1e-9
+#: A soft rule that is overrun by more than this gave way.
+GIVEN_WAY = 1e-9
+
 
 @compiled()
 def read_rules(
-    law, A, sign, target, clamp, room, least, most, positions, owners, limit_owners, u, rows, turnover, beside
+    law, A, sign, target, clamp, room, least, most, positions, owners, limit_owners, u, rows, turnover, beside, soft
 ):  # fmt: skip
-    """Return slack and price of every rule, shape (n_rules,).
+    """Return whether each rule binds, its price, and by how much it is overrun, each of shape (n_rules,).
+
+    And whether one of those that are ``soft`` gave way.
 
     ``positions``, ``owners`` and ``limit_owners`` are the blocks that :func:`write_numbers` returns; ``beside``, shape
     (n_rules,), is what something else than the positions adds to each rule's left-hand side.
@@ -58,7 +65,12 @@ def read_rules(
     if law.turnover_rule >= 0:
         slack[law.turnover_rule] = law.turnover_max - 0.5 * trade
         price[law.turnover_rule] = turnover
-    return slack, price
+    binding, gave_way = np.empty(slack.shape[0], np.bool_), False
+    for i in range(slack.shape[0]):
+        binding[i] = slack[i] <= BINDING
+        slack[i] = max(-slack[i], 0.0)
+        gave_way = gave_way or (soft[i] and slack[i] > GIVEN_WAY)
+    return binding, price, slack, gave_way
 
 
 @compiled()
