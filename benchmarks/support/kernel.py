@@ -8,9 +8,9 @@ import numpy as np
 from numba import njit
 
 from pmx.projection import Point, Program
+from pmx.projection.grouping import Grouping
 from pmx.projection.kernels.newton import maximise_dual
 from pmx.projection.kernels.passes import Groups, Positions, Rules
-from pmx.projection.newton_engine import Grouping
 from pmx.projection.program import Array
 
 #: Complementarity at which the ascent stops, fraction of NAV: a few units in the last place of 1.

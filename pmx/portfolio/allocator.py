@@ -215,6 +215,9 @@ class NavAllocator:
             scale = risk_scale
         else:
             scale = np.ones(len(self._names))
+            if risk_scale is not None and not hasattr(risk_scale, "items"):
+                kind = type(risk_scale).__name__
+                raise DataError(f"risk scale must be a mapping or Series by bucket, or an array; got {kind}")
             for name, value in () if risk_scale is None else risk_scale.items():
                 if name not in self._order:
                     raise DataError(f"risk scale: {self._unknown(name)}")

@@ -209,8 +209,8 @@ class Allocation:
                 lines.append(f"{rule.name} gave way: {rule.value:.2%} against {rule.bound:.2%} ({rule.source})")
         c = self.certificate
         lines.append(
-            f"Proof: worst hard-rule violation {c.primal_residual:.1e}, at most {c.distance_bound:.1e} of NAV from the "
-            f"exact optimum ({c.engine})."
+            f"Proof: worst hard-rule violation {c.primal_residual:.1e}; at most {c.distance_bound:.1e} of NAV from the "
+            f"exact optimum{', of limits moved by that violation' if c.primal_residual > 0.0 else ''} ({c.engine})."
         )
         return "\n".join(lines)
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,7 +19,8 @@ from pmx.projection.allocation import Allocation
 from pmx.projection.certificate import DISTANCE_TOLERANCE, HARD_TOLERANCE
 from pmx.projection.explain import RELAXED_ABOVE
 from pmx.projection.frame import Frame
-from pmx.projection.newton_engine import equal_columns, sparse_rows
+from pmx.projection.grouping import equal_columns, sparse_rows
+from pmx.projection.kernels import kernel
 from pmx.projection.program import Array, Index
 
 Errors = Literal["raise", "collect"]
@@ -37,6 +38,8 @@ class AllocationBatch:
     ----------
     index : MultiIndex (bucket, symbol)
         The columns of ``positions``.
+    accounts : Index, length n_accounts
+        The labels of the accounts where tables had any, else their numbers.
     positions : array, shape (n_accounts, n), fraction of NAV
         Signed weights; a row of NaN where an account failed.
     primal_residual : array, shape (n_accounts,), fraction of NAV
@@ -47,6 +50,8 @@ class AllocationBatch:
         Euclidean distance to the exact optimum is at most this.
     relaxed : array of bool, shape (n_accounts,)
         Whether a soft rule gave way.
+    last_place : array of bool, shape (n_accounts,)
+        Whether the proof takes limits within the last place of their sums as met, as a certificate's note would say.
     rounds : array of int, shape (n_accounts,)
         Newton rounds; −1 where another path answered.
     rule_names : tuple of str
@@ -60,11 +65,13 @@ class AllocationBatch:
     """
 
     index: pd.MultiIndex
+    accounts: pd.Index
     positions: Array
     primal_residual: Array
     duality_gap: Array
     distance_bound: Array
     relaxed: np.ndarray
+    last_place: np.ndarray
     rounds: Index
     rule_names: tuple[str, ...]
     prices: Array
@@ -95,18 +102,33 @@ class AllocationBatch:
         by_symbol = np.zeros((len(self), len(symbols)))
         for j, column in enumerate(code):
             by_symbol[:, column] += self.positions[:, j]
-        frame = pd.DataFrame(by_symbol, columns=pd.Index(symbols, name="symbol"))
+        frame = pd.DataFrame(by_symbol, index=self.accounts, columns=pd.Index(symbols, name="symbol"))
         frame[CASH] = self.cash
         return frame
 
     @property
     def shadow_prices(self) -> pd.DataFrame:
         """Shadow prices, one row an account, one column a rule."""
-        return pd.DataFrame(self.prices, columns=pd.Index(self.rule_names, name="rule"))
+        return pd.DataFrame(self.prices, index=self.accounts, columns=pd.Index(self.rule_names, name="rule"))
 
     def allocation(self, account: int) -> Allocation:
-        """Return one account's whole allocation, with rules table and attribution; it is solved again for it."""
-        return self.one(account)
+        """Return one account's whole allocation, with rules table and attribution, by its number.
+
+        It is solved again from the arrays that were given, which must not have changed since.
+
+        Raises
+        ------
+        DataError
+            When they have.
+        """
+        answer = self.one(account)
+        far = float(np.linalg.norm(answer.signed - self.positions[account]))
+        if far > answer.certificate.distance_bound + float(self.distance_bound[account]) + 1e-9:
+            raise DataError(
+                f"account {account} is now solved {far:.1e} of NAV away: the given arrays have changed since; pass "
+                "copies to solve_many if you reuse them"
+            )
+        return answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +156,10 @@ class Accounts:
     nav: Array
     least: Array | None
     most: Array | None
+
+    def limited_by(self, room: Array) -> Accounts:
+        """Return the same accounts with the largest trades that liquidity allows."""
+        return replace(self, room=room)
 
     def chunk(self, rows: slice) -> tuple[Array, ...]:
         """Return wish, held, clamp, room, least and most of some accounts, as the compiled loop takes them."""
@@ -184,6 +210,7 @@ def solve_accounts(
     book: Any,
     names: tuple[str, ...],
     index: pd.MultiIndex,
+    labels: pd.Index,
     one: Callable[[int], Allocation],
     *,
     workers: int | None,
@@ -196,10 +223,10 @@ def solve_accounts(
     Without a ``book`` (there are cones, which the compiled loop does not take) all are solved one by one.
     """
     from pmx.projection.kernels.accounts import Answers
-    from pmx.projection.kernels.accounts import solve_accounts as solve_compiled
 
+    solve_compiled = kernel("accounts", "solve_accounts")
     N, n = accounts.wish.shape
-    answers = Answers(np.empty((N, n)), np.empty((N, 4)), np.empty((N, len(names))), np.empty(N, np.intp))
+    answers = Answers(np.empty((N, n)), np.empty((N, 5)), np.empty((N, len(names))), np.empty(N, np.intp))
     size = CHUNK if chunk is None else chunk
     if size < 1:
         raise DataError(f"chunk is {chunk}; give at least 1 account, or None")
@@ -212,7 +239,7 @@ def solve_accounts(
         solve_compiled(book, *accounts.chunk(rows), out)
         return int(min(size, N - first))
 
-    residual, gap, distance, relaxed = answers.figures.T
+    residual, gap, distance, relaxed, last_place = answers.figures.T
     failures: dict[int, PmxError] = {}
     with _progress(N, progress) as advance:
         if book is not None:
@@ -230,11 +257,11 @@ def solve_accounts(
                     raise
                 failures[i] = error
                 answers.positions[i], answers.prices[i] = np.nan, np.nan
-                answers.figures[i] = (np.inf, np.inf, np.inf, 0.0)
+                answers.figures[i] = (np.inf, np.inf, np.inf, 0.0, 0.0)
             advance(1 if book is None else 0)
     return AllocationBatch(
-        index, answers.positions, residual, gap, distance, relaxed > 0.0, answers.rounds, names, answers.prices,
-        missed, failures, one,
+        index, labels, answers.positions, residual, gap, distance, relaxed > 0.0, last_place > 0.0, answers.rounds,
+        names, answers.prices, missed, failures, one,
     )  # fmt: skip
 
 
@@ -242,7 +269,8 @@ def _enter(allocation: Allocation, i: int, answers: Any, names: tuple[str, ...])
     """Put an allocation that was solved by itself into the batch."""
     c = allocation.certificate
     answers.positions[i] = allocation.signed
-    answers.figures[i] = (c.primal_residual, c.duality_gap, c.distance_bound, allocation.status == "relaxed")
+    moved = "last place" in c.note
+    answers.figures[i] = (c.primal_residual, c.duality_gap, c.distance_bound, allocation.status == "relaxed", moved)
     price = {reading.name: reading.shadow_price for reading in allocation.readings}
     answers.prices[i] = [price.get(name, 0.0) for name in names]
 

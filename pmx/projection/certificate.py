@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pmx.projection.kernels import kernel
 from pmx.projection.program import Array, Cone, Point, Program
 
 HARD_TOLERANCE = 1e-9
@@ -88,8 +89,6 @@ def certify(program: Program, point: Point, engine: str, note: str = "") -> Cert
     Certificate
         With infinite figures when anything is not finite.
     """
-    from pmx.projection.kernels.judging import judge
-
     p = program
     tolerance = CONIC_DISTANCE_TOLERANCE if p.cones else DISTANCE_TOLERANCE
     if p.cones and not _cones_admissible(p, point):
@@ -97,7 +96,7 @@ def certify(program: Program, point: Point, engine: str, note: str = "") -> Cert
     pull = np.zeros(p.n if p.cones else 0)
     for cone, z in zip(p.cones, point.cones, strict=True):
         pull += cone.G.T @ z
-    residual, gap, moved, stiffness = judge(
+    residual, gap, moved, stiffness = kernel("judging", "judge")(
         p.A, p.lo, p.hi, p.penalty, p.distance, p.target, p.previous, p.cost, p.lower, p.upper, p.floor,
         p.floor_penalty, p.turnover_max, p.turnover_penalty, point.u, point.rows, point.turnover, pull,
     )  # fmt: skip

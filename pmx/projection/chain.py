@@ -10,7 +10,6 @@ certificate is logged and named in the certificate's ``note``. When none is left
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -20,8 +19,9 @@ import numpy as np
 from pmx.errors import SolverError
 from pmx.projection.certificate import Certificate, certify
 from pmx.projection.infeasibility import require_feasible
+from pmx.projection.kernels import kernel
 from pmx.projection.least_prices import with_least_prices
-from pmx.projection.newton_engine import NewtonEngine
+from pmx.projection.newton_engine import solve_dual
 from pmx.projection.polish import polish_dual
 from pmx.projection.polish_conic import polish_conic
 from pmx.projection.program import Point, Program
@@ -51,8 +51,7 @@ class Job:
     @classmethod
     def of(cls, program: Program) -> Job:
         """Return the job of solving a program."""
-        stiffest = float(program.distance.max())
-        return cls(program, 1.0 if stiffest >= 0.1 else 2.0 ** -math.floor(math.log2(stiffest)))
+        return cls(program, float(kernel("answering", "unit_of")(program.distance)))
 
     def scaled(self) -> Program:
         """Return the program in the unit that suits engines."""
@@ -92,7 +91,6 @@ class EngineChain:
         self.solvers = solvers
         self._room = room
         self._compiled: CvxpyEngine | None = None
-        self.newton = NewtonEngine()
 
     def compiled(self, shape: Shape) -> CvxpyEngine:
         """Return an engine with room for a shape, compiling one when the present one is too small."""
@@ -103,7 +101,9 @@ class EngineChain:
             self._compiled = CvxpyEngine(room if room.holds(shape) else shape)
         return self._compiled
 
-    def solve(self, program: Program, engine: Engine = "auto", start: Point | None = None) -> tuple[Point, Certificate]:
+    def solve(
+        self, program: Program, engine: Engine = "auto", missed: Certificate | None = None
+    ) -> tuple[Point, Certificate]:
         """Return a certified point.
 
         Parameters
@@ -112,8 +112,8 @@ class EngineChain:
             The problem.
         engine : {"auto", "newton", "cvxpy"}
             Which engine answers.
-        start : Point, optional
-            Where the Newton engine starts: prices of the rows of this program.
+        missed : Certificate, optional
+            Of an answer of the Newton engine that was not accepted, so that it is not tried again.
 
         Raises
         ------
@@ -126,8 +126,10 @@ class EngineChain:
             return self._empty(program)
         job = Job.of(program)
         misses: list[str] = []
-        if engine != "cvxpy":
-            answer = self._try_newton(job, misses, start)
+        if missed is not None:
+            _miss(misses, "newton", missed)
+        elif engine != "cvxpy":
+            answer = self._try_newton(job, misses)
             if answer is not None:
                 return answer
         if engine != "newton":
@@ -142,13 +144,13 @@ class EngineChain:
             "cvxpy solver and name it in execution.yml"
         )
 
-    def _try_newton(self, job: Job, misses: list[str], start: Point | None) -> tuple[Point, Certificate] | None:
+    def _try_newton(self, job: Job, misses: list[str]) -> tuple[Point, Certificate] | None:
         """Try the fast engine; add to ``misses`` why it gave no answer."""
         program = job.program
         if program.cones:
             misses.append("newton: takes no cones (a volatility cap, constraints of your own)")
             return None
-        point, _ = self.newton.solve(program, job.unit, start)
+        point, _ = solve_dual(program, job.unit)
         certificate = certify(program, point, "newton")
         if certificate.accepted:
             return point, certificate

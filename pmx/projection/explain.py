@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from pmx.projection.frame import Solved
+from pmx.projection.kernels import kernel
 from pmx.projection.program import Array, Point, Program, RuleRecord
 from pmx.projection.response import linear_term
 
@@ -161,11 +162,9 @@ def rule_figures(solved: Solved, added: Mapping[str, float] | None = None) -> Ru
             violation=np.array([r.violation for r in readings]),
             gave_way=any(r.violation > RELAXED_ABOVE for r in readings if not r.hard),
         )
-    from pmx.projection.kernels.reading import read_rules as read_compiled
-
     frame = sheet.frame
     beside = np.array([more.get(name, 0.0) for name in frame.names]) if more else frame.nothing
-    binding, price, violation, gave_way = read_compiled(
+    binding, price, violation, gave_way = kernel("reading", "read_rules")(
         frame.law, frame.long, sheet.sign, sheet.target, sheet.clamp, sheet.room, sheet.least, sheet.most,
         numbers.positions, numbers.owners, numbers.limit_owners, point.u, point.rows, point.turnover, beside,
         frame.soft,

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from pmx.policy import Policy
+from pmx.projection.grouping import Grouping
 from pmx.projection.program import Array, Index, Point, Program, RuleRecord
 
 #: Rule of the bounds that a caller brings with a solve.
@@ -72,13 +74,21 @@ class SingleCaps:
     records: tuple[RuleRecord, ...]
 
 
+def _read_only(array: Array) -> Array:
+    """Return a view that cannot be written, for what is kept and shown."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
 def bound_record(name: str, source: str, members: Index, upper: Array) -> RuleRecord:
     """Return the record of a hard rule ``u ≤ upper`` on some positions."""
-    none = np.full(len(members), -np.inf)
+    none = _read_only(np.full(len(members), -np.inf))
+    upper = _read_only(upper)
     return RuleRecord(name, source, True, "bound", members=members, member_upper=upper, member_lower=none)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Frame:
     """The rules of a program, without the numbers of the day.
 
@@ -98,6 +108,8 @@ class Frame:
         Which rules may give way.
     at_risk : int
         The row that is the weight at risk; −1 if there is none.
+    shown : array, shape (K, n)
+        The rows that programs show: ``long``, read-only.
     nothing : array, shape (n_rules,)
         Zeros.
     """
@@ -112,6 +124,17 @@ class Frame:
     soft: np.ndarray
     at_risk: int
     nothing: Array
+    shown: Array
+
+    def with_signs(self, short: np.ndarray) -> Frame:
+        """Return the frame of programs in which each position has one side, so that rows need no second version."""
+        rows = np.where(short, self.short, self.long)
+        return replace(self, long=rows, short=rows, shown=_read_only(rows))
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """The positions grouped by the rows that they meet long."""
+        return Grouping.of(self.long)
 
 
 class FrameBuilder:
@@ -278,6 +301,7 @@ class FrameBuilder:
             np.array([not rule.hard for rule in self.records], dtype=bool),
             next((rule.index for rule in self.records if rule.name == "barbell.safe.floor"), -1),
             np.zeros(len(self.records)),
+            _read_only(long),
         )
 
 
@@ -392,7 +416,7 @@ class Sheet(NamedTuple):
         turnover_max = self.frame.law.turnover_max if len(self.held) else np.inf
         return Program(
             self.sign, self.target, distance, previous, cost, lower, upper, lower_owner, upper_owner,
-            floor, floor_penalty, floor_owner, self.frame.long, lo, hi, lo_owner, hi_owner, penalty,
+            floor, floor_penalty, floor_owner, self.frame.shown, lo, hi, lo_owner, hi_owner, penalty,
             turnover_max, turnover_penalty, (), ledger,
         )  # fmt: skip
 

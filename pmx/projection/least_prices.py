@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pmx.projection.kernels import kernel
 from pmx.projection.program import Point, Program
 from pmx.projection.response import cone_term
 
@@ -28,9 +29,9 @@ def with_least_prices(program: Program, point: Point) -> Point:
     Point
         The same ``u``, still the best response; prices of soft rows that gave way stay at their penalty.
     """
-    from pmx.projection.kernels.solving import lower_prices
-
     p, rows = program, point.rows.copy()
     metric = (p.distance, p.target, p.lower, p.upper, p.previous, p.cost, p.floor, p.floor_penalty)
-    lower_prices(p.A, *metric, p.lo, p.hi, p.penalty, point.u, rows, point.turnover, cone_term(program, point))
+    kernel("solving", "lower_prices")(
+        p.A, *metric, p.lo, p.hi, p.penalty, point.u, rows, point.turnover, cone_term(program, point)
+    )
     return replace(point, rows=rows)

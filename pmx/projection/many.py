@@ -17,97 +17,129 @@ from pmx.projection.program import Array
 if TYPE_CHECKING:
     from pmx.projection.projector import Gates, Projector, RiskScale
 
+Table = Array | pd.DataFrame
+#: Rows that are checked at a time, so that no large temporary is made.
+BLOCK = 65_536
+
 
 class Many:
-    """Many accounts over one projector; parameters as in :meth:`pmx.projection.Projector.solve_many`."""
+    """Many accounts over one projector; parameters as in :meth:`pmx.projection.Projector.solve_many`.
+
+    Attributes
+    ----------
+    labels : Index
+        Of the accounts: those of the first table that has any, else their numbers.
+    """
 
     def __init__(
         self,
         projector: Projector,
-        targets: Array | pd.DataFrame,
-        risk_scale: RiskScale,
-        previous: Array | pd.DataFrame | None,
+        targets: Table,
+        risk_scale: RiskScale | pd.DataFrame,
+        previous: Table | None,
         gated: Gates,
-        covariance: pd.DataFrame | Array | None,
+        covariance: Table | None,
         adv: Mapping[str, float] | pd.Series | None,
         nav: float | Array | None,
-        lower: Array | None,
-        upper: Array | None,
+        lower: Table | None,
+        upper: Table | None,
     ) -> None:
         self.projector = projector
+        self._labels: pd.Index | None = None
         self.wish = self._table(targets, "targets")
         self.size = len(self.wish)
         self.held = None if previous is None else self._table(previous, "previous")
         if self.held is not None and self.held.shape != self.wish.shape:
             raise DataError(f"previous has {len(self.held)} accounts, targets have {self.size}; give one row for each")
         self.scale = self._scales(risk_scale)
-        self.gated, self.covariance, self.adv = gated, covariance, adv
-        self.nav = self._nav(nav) if adv is not None else np.ones(1)
+        self.gated, self.covariance = projector.gates(gated), covariance
+        limited = projector.policy.execution.liquidity.participation is not None
+        self.adv = adv if limited else None
+        self.nav = np.ones(1) if self.adv is None else self._nav(nav)
         self.least, self.most = self._sizes(lower, "lower"), self._sizes(upper, "upper")
+
+    @property
+    def labels(self) -> pd.Index:  # noqa: D102  (in the class docstring)
+        return pd.RangeIndex(self.size, name="account") if self._labels is None else self._labels
 
     # -- the inputs --------------------------------------------------------------------------------------------
 
-    def _table(self, table: Array | pd.DataFrame, name: str) -> Array:
+    def _labelled(self, table: pd.DataFrame, name: str) -> None:
+        """Take in a table's labels of accounts; every table must have the same."""
+        if self._labels is None:
+            self._labels = table.index
+        elif not table.index.equals(self._labels):
+            raise DataError(f"{name} does not name the same accounts in the same order as an earlier table; reindex it")
+
+    def _in_order(self, table: Table, name: str, missing: float) -> Array:
+        """Return a table with its columns in the order of the universe; an array as it is."""
         index = self.projector.index
-        if isinstance(table, pd.DataFrame):
-            strange = table.columns.difference(index)
-            if table.columns.nlevels != 2 or len(strange):
-                first = strange[0] if len(strange) else table.columns[0]
-                raise DataError(
-                    f"{name} has the column {first}, which is no position of the projector; label columns with "
-                    "(bucket, symbol)"
-                )
-            if table.columns.has_duplicates:
-                raise DataError(f"{name} has the column {table.columns[table.columns.duplicated()][0]} twice; keep one")
-            table = table.reindex(columns=index, fill_value=0.0).to_numpy(dtype=np.float64)
-        values = np.asarray(table, dtype=np.float64)
-        if values.ndim != 2 or values.shape[1] != len(index):
+        if isinstance(table, pd.Series):
+            raise DataError(f"{name} is a Series; give an array in the order of the index, or a DataFrame with columns")
+        if not isinstance(table, pd.DataFrame):
+            return _numbers(table, name)
+        strange = table.columns.difference(index)
+        if table.columns.nlevels != 2 or len(strange):
+            first = strange[0] if len(strange) else table.columns[0]
             raise DataError(
-                f"{name} has shape {values.shape}; it must be (accounts, {len(index)}), columns as the index"
+                f"{name} has the column {first}, which is no position of the projector; label columns with "
+                "(bucket, symbol)"
             )
+        if table.columns.has_duplicates:
+            raise DataError(f"{name} has the column {table.columns[table.columns.duplicated()][0]} twice; keep one")
+        self._labelled(table, name)
+        return _numbers(table.reindex(columns=index, fill_value=missing), name)
+
+    def _table(self, table: Table, name: str) -> Array:
+        values = self._in_order(table, name, 0.0)
+        n = len(self.projector.index)
+        if values.ndim != 2 or values.shape[1] != n:
+            raise DataError(f"{name} has shape {values.shape}; it must be (accounts, {n}), columns as the index")
         self._require(values, np.isfinite, name, "is not a finite number; give 0 for no position")
         return values
 
     def _require(self, values: Array, holds: Any, name: str, wrong: str) -> None:
-        """Check values row block by row block, so that no large temporary is made."""
-        for first in range(0, len(values), 65_536):
-            sound = holds(values[first : first + 65_536])
+        for first in range(0, len(values), BLOCK):
+            sound = holds(values[first : first + BLOCK])
             if not sound.all():
                 i, j = np.argwhere(~sound)[0]
                 where = f"of account {first + i}, position {self.projector.index[int(j)]},"
                 raise DataError(f"{name} {where} {wrong}")
 
-    def _sizes(self, sizes: Array | None, name: str) -> Array | None:
+    def _sizes(self, sizes: Table | None, name: str) -> Array | None:
         if sizes is None:
             return None
-        values = np.atleast_2d(np.asarray(sizes, dtype=np.float64))
-        if values.shape not in ((1, len(self.projector.index)), self.wish.shape):
-            raise DataError(
-                f"{name} has shape {np.shape(sizes)}; it must be ({len(self.projector.index)},) or {self.wish.shape}"
-            )
+        values = np.atleast_2d(self._in_order(sizes, name, 0.0 if name == "lower" else np.inf))
+        n = len(self.projector.index)
+        if values.shape not in ((1, n), self.wish.shape):
+            raise DataError(f"{name} has shape {np.shape(sizes)}; it must be ({n},) or {self.wish.shape}")
         finite = name == "lower"
         self._require(values, lambda v: (v >= 0.0) & (np.isfinite(v) | (not finite)), name, "is not a size ≥ 0")
         return values
 
     def _nav(self, nav: float | Array | None) -> Array:
-        values = np.atleast_1d(np.asarray(np.nan if nav is None else nav, dtype=np.float64))
+        values = np.atleast_1d(_numbers(np.nan if nav is None else nav, "nav"))
         if values.shape not in ((1,), (self.size,)) or not (np.isfinite(values) & (values > 0.0)).all():
             raise DataError("nav must be a positive number, or one for each account, when adv is given")
         return values
 
-    def _scales(self, risk_scale: RiskScale) -> Array | None:
+    def _scales(self, risk_scale: RiskScale | pd.DataFrame) -> Array | None:
         """Return scales, shape (1 or n_accounts, n_buckets); 1 for buckets that are not named."""
         if risk_scale is None:
             return None
         names = list(self.projector.policy.risk_buckets.buckets)
-        if not isinstance(risk_scale, np.ndarray):
-            strange = [str(bucket) for bucket in risk_scale.keys() if bucket not in names]  # noqa: SIM118  (a Series too)
+        if isinstance(risk_scale, pd.DataFrame):
+            self._labelled(risk_scale, "risk_scale")
+        if isinstance(risk_scale, Mapping | pd.Series | pd.DataFrame):
+            strange = [str(bucket) for bucket in risk_scale.keys() if bucket not in names]  # noqa: SIM118  (pandas too)
             if strange:
                 raise DataError(f"risk scale: the policy has no bucket {strange[0]!r}; use one of {', '.join(names)}")
-            risk_scale = np.array([float(risk_scale.get(name, 1.0)) for name in names])
-        values = np.atleast_2d(risk_scale.astype(np.float64))
+            columns = np.broadcast_arrays(*(_numbers(risk_scale.get(name, 1.0), "risk_scale") for name in names))
+            risk_scale = np.stack(columns, axis=-1)
+        values = np.atleast_2d(_numbers(risk_scale, "risk_scale"))
         if values.shape not in ((1, len(names)), (self.size, len(names))):
-            raise DataError(f"risk_scale has shape {risk_scale.shape}; give one scale for each of {', '.join(names)}")
+            shape = np.shape(risk_scale)
+            raise DataError(f"risk_scale has shape {shape}; give one scale for each of {', '.join(names)}")
         if not (np.isfinite(values) & (values >= 0.0)).all():
             raise DataError("risk_scale must be finite and ≥ 0; 1 leaves a bucket as it is")
         return values
@@ -126,24 +158,31 @@ class Many:
         """Return the batch."""
         p = self.projector
         n = len(p.index)
-        clamp = self._clamps()
-        clamped = [name for b, name in enumerate(p.policy.risk_buckets.buckets) if np.isfinite(clamp[:, b]).any()]
-        room = p.tradable(self.adv, 1.0) if self.held is not None else None
-        held = np.zeros(n) if self.held is not None else None
-        distance = p.book.distance(Inputs(np.ones(n), np.ones(n), covariance=p.covariance_of(self.covariance)))
-        bounds = self.least is not None or self.most is not None
-        least = np.zeros((1, n)) if bounds and self.least is None else self.least
-        most = np.full((1, n), np.inf) if bounds and self.most is None else self.most
-        p.book.require_volume(Inputs(np.ones(n), np.ones(n), held=held, tradable=room))
-        frame = p.book.frame(
-            np.ones(n, bool), self._ever_short(), clamped, held is not None, room, p.gates(self.gated), bounds=bounds
+        clamp, bounds = self._clamps(), self.least is not None or self.most is not None
+        accounts = Accounts(
+            self.wish,
+            self.held,
+            clamp,
+            np.zeros(0),
+            self.nav,
+            np.zeros((1, n)) if bounds and self.least is None else self.least,
+            np.full((1, n), np.inf) if bounds and self.most is None else self.most,
         )
-        book, names = rulebook(frame, distance, p.trading_limited)
-        accounts = Accounts(self.wish, self.held, clamp, np.zeros(0) if room is None else room, self.nav, least, most)
-        return solve_accounts(
-            accounts, None if p.has_cones or p.policy.bypassed else book, names, p.index, self.one,
-            workers=workers, chunk=chunk, progress=progress, errors=errors,
-        )  # fmt: skip
+        how: dict[str, Any] = {"workers": workers, "chunk": chunk, "progress": progress, "errors": errors}
+        if p.policy.bypassed:
+            return solve_accounts(accounts, None, (), p.index, self.labels, self.one, **how)
+        clamped = [name for b, name in enumerate(p.policy.risk_buckets.buckets) if np.isfinite(clamp[:, b]).any()]
+        held = None if self.held is None else np.zeros(n)
+        room = None if held is None else p.tradable(self.adv, 1.0)
+        shared = Inputs(np.ones(n), np.ones(n), held=held, tradable=room, covariance=p.covariance_of(self.covariance))
+        p.book.require_volume(shared)
+        frame = p.book.frame(
+            np.ones(n, bool), self._ever_short(), clamped, held is not None, room, self.gated, bounds=bounds
+        )
+        book, names = rulebook(frame, p.book.distance(shared), p.trading_limited)
+        if room is not None:
+            accounts = accounts.limited_by(room)
+        return solve_accounts(accounts, None if p.has_cones else book, names, p.index, self.labels, self.one, **how)
 
     def _ever_short(self) -> np.ndarray:
         short = np.asarray((self.wish < 0.0).any(axis=0))
@@ -162,7 +201,24 @@ class Many:
             gated=self.gated,
             covariance=self.covariance,
             adv=self.adv,
-            nav=float(self.nav[account if len(self.nav) > 1 else 0]) if self.adv is not None else None,
+            nav=None if self.adv is None else float(self.nav[account if len(self.nav) > 1 else 0]),
             lower=row(self.least),
             upper=row(self.most),
         )
+
+
+def _numbers(values: Any, name: str) -> Array:
+    """Return an array of floats.
+
+    Raises
+    ------
+    DataError
+        When these are no real numbers.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiubO":
+        raise DataError(f"{name} must hold real numbers, fractions; got {array.dtype}")
+    try:
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must hold numbers, fractions: {error}") from error

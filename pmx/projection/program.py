@@ -114,7 +114,7 @@ class Program:
     lower_owner, upper_owner : array of int, shape (n,)
         Index into ``rules`` of the rule that set the bound; −1 for ``u ≥ 0`` and for no bound.
     floor, floor_penalty : array, shape (n,)
-        A soft lower bound of each position (−inf: none) and its price ``ρ``.
+        A soft lower bound of each position (−inf: none; never above ``previous``) and its price ``ρ``.
     floor_owner : array of int, shape (n,)
         Index into ``rules``.
     A : array, shape (K, n)

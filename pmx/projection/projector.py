@@ -19,7 +19,9 @@ from pmx.projection.batch import ZERO, AllocationBatch, Errors
 from pmx.projection.certificate import Certificate
 from pmx.projection.chain import ENGINES, Engine, EngineChain
 from pmx.projection.frame import Frame, Inputs, Solved
+from pmx.projection.kernels import kernel
 from pmx.projection.many import Many
+from pmx.projection.newton_engine import answer
 from pmx.projection.program import Array, Point, Program
 from pmx.projection.residual import ResidualBook
 from pmx.projection.rules import NONE, RuleBook, plain
@@ -173,7 +175,8 @@ class Projector:
             bound.
         warm_start : Allocation, optional
             An earlier answer of this policy, from whose prices the Newton engine starts. The answer is the same within
-            its ``distance_bound``; without it, it is a function of the other arguments to the last bit.
+            its ``distance_bound``; without it, the Newton engine's is a function of the other arguments to the last
+            bit.
         engine : {"auto", "newton", "cvxpy"}
             Which engine answers; ``auto`` is the Newton engine, or cvxpy where there are cones or Newton misses.
 
@@ -230,14 +233,14 @@ class Projector:
         self,
         targets: Array | pd.DataFrame,
         *,
-        risk_scale: RiskScale = None,
+        risk_scale: RiskScale | pd.DataFrame = None,
         previous: Array | pd.DataFrame | None = None,
         gated: Gates = None,
         covariance: pd.DataFrame | Array | None = None,
         adv: Mapping[str, float] | pd.Series | None = None,
         nav: float | Array | None = None,
-        lower: Array | None = None,
-        upper: Array | None = None,
+        lower: Array | pd.DataFrame | None = None,
+        upper: Array | pd.DataFrame | None = None,
         workers: int | None = None,
         chunk: int | None = None,
         progress: bool = False,
@@ -245,23 +248,24 @@ class Projector:
     ) -> AllocationBatch:
         """Project many accounts' wishes, each as :meth:`project` would.
 
-        An account's answer depends on its own inputs alone, to the last bit: not on other accounts, on ``chunk`` or on
-        ``workers``.
+        ``workers``, ``chunk`` and the order of accounts do not change a bit of any answer.
 
         Parameters
         ----------
         targets : array or DataFrame, shape (n_accounts, n), fraction of NAV
-            Signed wishes; columns in the order of ``index``, or labelled with its pairs.
-        risk_scale : mapping or Series by bucket, or array, shape (n_buckets,) or (n_accounts, n_buckets), optional
-            As in :meth:`project`.
+            Signed wishes; columns in the order of ``index``, or labelled with its pairs. Tables whose rows are labelled
+            must name the same accounts in the same order. Arrays are not copied: :meth:`AllocationBatch.allocation`
+            reads them again.
+        risk_scale : mapping or Series by bucket, array (n_buckets,) or (n_accounts, n_buckets), or DataFrame, optional
+            As in :meth:`project`, for all accounts or for each.
         previous : array or DataFrame, shape (n_accounts, n), fraction of NAV, optional
             Signed weights held now.
         gated, covariance, adv
             As in :meth:`solve`, the same for all accounts.
         nav : float or array, shape (n_accounts,), base currency, optional
             Needed with ``adv``.
-        lower, upper : array, shape (n,) or (n_accounts, n), fraction of NAV, optional
-            Least and most size ``|weight|``, as the hard rule ``account.bounds``.
+        lower, upper : array, shape (n,) or (n_accounts, n), or DataFrame, fraction of NAV, optional
+            Least and most size ``|weight|``, as the hard rule ``account.bounds``. Not named: no bound.
         workers : int, optional
             Threads; every core if not given.
         chunk : int, optional
@@ -298,15 +302,21 @@ class Projector:
     # -- inputs to arrays ------------------------------------------------------------------------------------
 
     def _as_series(self, weights: pd.Series | Array) -> pd.Series:
-        return pd.Series(weights, index=self.index) if isinstance(weights, np.ndarray) else weights
+        if not isinstance(weights, np.ndarray):
+            return weights
+        if weights.shape != (self._n,):
+            raise DataError(f"weights have shape {weights.shape}; an array must be ({self._n},), as the index")
+        return pd.Series(weights, index=self.index)
 
-    def _array(self, series: pd.Series | Array, name: str) -> Array:
-        """Return weights as a new array in the order of the universe."""
+    def _array(self, series: pd.Series | Array, name: str, *, unlimited: bool = False) -> Array:
+        """Return weights as a new array in the order of the universe; finite, or ``unlimited`` and maybe inf."""
         if isinstance(series, np.ndarray):
             if series.shape != (self._n,):
                 raise DataError(f"{name} has shape {series.shape}; an array must be ({self._n},), as the index")
+            if series.dtype.kind not in "fiub":
+                raise DataError(f"{name} must hold real numbers, fractions; got {series.dtype}")
             out = series.astype(np.float64)
-            if not np.isfinite(out).all():
+            if not np.isfinite(out).all() and not (unlimited and not np.isnan(out).any()):
                 raise self._not_finite(out, name)
             return out
         if not isinstance(series, pd.Series) or series.index.nlevels != 2:
@@ -329,7 +339,7 @@ class Projector:
                         "projector with it"
                     )
                 out[j] = value
-        if not np.isfinite(out).all():
+        if not np.isfinite(out).all() and not (unlimited and not np.isnan(out).any()):
             raise self._not_finite(out, name)
         return out
 
@@ -341,6 +351,8 @@ class Projector:
         """Return gated symbols and their modes."""
         if gated is None:
             return {}
+        if isinstance(gated, pd.Series):
+            gated = dict(zip(gated.index, gated, strict=True))
         if isinstance(gated, str):
             raise DataError(f"gated must be a mapping or a list of symbols, not the single string {gated!r}")
         if not isinstance(gated, Iterable):
@@ -385,10 +397,10 @@ class Projector:
         least = np.zeros(self._n) if lower is None else self._array(lower, "lower")
         if upper is None:
             most = np.full(self._n, np.inf)
-        elif isinstance(upper, pd.Series):
-            most = np.where(self.index.isin(upper.index), self._array(upper, "upper"), np.inf)
         else:
-            most = self._array(upper, "upper")
+            most = self._array(upper, "upper", unlimited=True)
+            if isinstance(upper, pd.Series):
+                most = np.where(self.index.isin(upper.index), most, np.inf)
         for name, values in (("lower", least), ("upper", most)):
             if (values < 0.0).any():
                 j = int(np.argmin(values))
@@ -416,9 +428,8 @@ class Projector:
         """Project sizes ``target`` on the sides that the signs of ``side`` say, each of shape (n,)."""
         if given.engine not in ENGINES:
             raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
-        from pmx.projection.kernels.answering import lean
-
         held = None if given.previous is None else self._array(given.previous, "previous")
+        lean = kernel("answering", "lean")
         sign, wish, turns = lean(plain(side), plain(target), NONE if held is None else held, self.trading_limited)
         inputs = Inputs(
             sign,
@@ -474,11 +485,17 @@ class Projector:
             return self._by_chain(self._write(inputs), given.engine)
         sheet = self.book.lay_out(inputs)
         start = None if given.warm_start is None else prices_of(given.warm_start, sheet.frame)
-        solved, certificate = self._chain.newton.answer(sheet, start)
-        return (solved, certificate) if certificate.accepted else self._by_chain(solved.program, given.engine, start)
+        solved, certificate = answer(sheet, start)
+        return (
+            (solved, certificate)
+            if certificate.accepted
+            else (self._by_chain(solved.program, given.engine, certificate))
+        )
 
-    def _by_chain(self, program: Program, engine: Engine, start: Point | None = None) -> tuple[Solved, Certificate]:
-        point, certificate = self._chain.solve(program, engine, start)
+    def _by_chain(
+        self, program: Program, engine: Engine, missed: Certificate | None = None
+    ) -> tuple[Solved, Certificate]:
+        point, certificate = self._chain.solve(program, engine, missed)
         return Solved(point, program=program), certificate
 
     def _write(self, inputs: Inputs) -> Program:
@@ -536,7 +553,7 @@ def prices_of(allocation: Allocation, frame: Frame) -> Point | None:
     old, point = allocation.program, allocation.point
     if old is None or point is None:
         return None
-    if old.A is frame.long:
+    if old.A is frame.shown:
         return point
     owner = np.where(point.rows > 0.0, old.hi_owner, old.lo_owner)
     price = {old.rules[int(owner[k])].name: float(point.rows[k]) for k in np.flatnonzero(point.rows)}

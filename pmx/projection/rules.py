@@ -15,13 +15,14 @@ import numpy as np
 from pmx.errors import DataError
 from pmx.policy import Policy
 from pmx.projection.frame import Frame, FrameBuilder, Inputs, Numbers, Sheet, SingleCaps, bound_record
+from pmx.projection.kernels import kernel
 from pmx.projection.program import Array, Cone, Index, Program, RuleRecord
 
 #: How a penalty is scaled, and the metrics, as the compiled code numbers them.
 OF_WISHES, OF_ROW = 1, 2
 METRICS = {"absolute": 0, "relative": 1, "risk": 2}
-#: Coefficients of rows that the kept frames may hold together.
-FRAMES_KEPT = 10_000_000
+#: Frames that are kept, and the coefficients of rows that they may hold together.
+FRAMES_KEPT, COEFFICIENTS_KEPT = 256, 10_000_000
 NONE = np.zeros(0)
 #: With the metric ``risk``, no variance counts as less than this share of the largest one.
 SMALLEST_VARIANCE = 1e-4
@@ -115,10 +116,8 @@ class RuleBook:
         DataError
             When a rule or the metric needs data that was not given (covariance, tradable volume).
         """
-        from pmx.projection.kernels.writing import write_numbers
-
         sheet = self.lay_out(inputs)
-        numbers = Numbers(*write_numbers(sheet.frame.law, *sheet.arrays))
+        numbers = Numbers(*kernel("writing", "write_numbers")(sheet.frame.law, *sheet.arrays))
         return replace(sheet.program(numbers), cones=self._cones(inputs))
 
     def lay_out(self, inputs: Inputs) -> Sheet:
@@ -152,6 +151,7 @@ class RuleBook:
     def _frame_of(self, inputs: Inputs) -> Frame:
         """Return the frame of inputs with fixed signs; the last ones that were needed are kept."""
         short = inputs.sign < 0.0
+        gates = {symbol: inputs.gates[symbol] for symbol in sorted(inputs.gates) if symbol in self._members_of_symbol}
         clamped = tuple(bucket for bucket in self._members_of_bucket if bucket in inputs.clamps)
         limited = None if inputs.held is None or inputs.tradable is None else np.isfinite(inputs.tradable).tobytes()
         key = (
@@ -159,18 +159,16 @@ class RuleBook:
             clamped,
             inputs.held is not None,
             limited,
-            tuple(inputs.gates.items()),
+            tuple(gates.items()),
             inputs.bounds is not None,
         )
         frame = self._frames.get(key)
         if frame is None:
             tradable = inputs.tradable if limited is not None else None
-            frame = self.frame(~short, short, clamped, inputs.held is not None, tradable, inputs.gates, bounds=key[-1])
-            # One sign a position: the rows need no second version.
-            rows = np.where(short, frame.short, frame.long)
-            frame = replace(frame, long=rows, short=rows)
-            while len(self._frames) >= max(2, FRAMES_KEPT // (1 + rows.size)):
-                self._frames.pop(next(iter(self._frames)))
+            frame = self.frame(~short, short, clamped, inputs.held is not None, tradable, gates, bounds=key[-1])
+            frame = frame.with_signs(short)
+            for oldest in list(self._frames)[: -min(max(1, COEFFICIENTS_KEPT // (1 + frame.long.size)), FRAMES_KEPT)]:
+                self._frames.pop(oldest, None)
             self._frames[key] = frame
         return frame
 

@@ -129,6 +129,46 @@ def test_with_the_layer_off_wishes_come_back_unchanged():
     assert np.array_equal(projector.solve_many(wishes).positions, wishes)
 
 
+def test_rows_with_labels_must_name_the_same_accounts(two):
+    names = pd.Index(["acc1", "acc2"], name="account")
+    wishes = pd.DataFrame([[0.05, 0.02], [0.01, 0.03]], index=names, columns=two.index)
+    held = wishes * 0.5
+    batch = two.solve_many(wishes, previous=held)
+    assert batch.weights.index.equals(names)
+    assert batch.shadow_prices.index.equals(names)
+    with pytest.raises(DataError, match="previous does not name the same accounts in the same order"):
+        two.solve_many(wishes, previous=held[::-1])
+
+
+def test_gates_that_can_be_read_once_hold_everywhere(two):
+    wishes = np.full((3, 2), 0.05)
+    batch = two.solve_many(wishes, gated=(symbol for symbol in ["A"]))
+    assert batch.positions.tolist() == [[0.0, 0.05]] * 3
+    assert batch.allocation(0).signed.tolist() == [0.0, 0.05]
+    assert two.project(wishes[0], gated=pd.Series({"A": "exit"})).signed.tolist() == [0.0, 0.05]
+
+
+def test_an_array_that_changed_since_is_noticed(two):
+    wishes = np.full((3, 2), 0.05)
+    batch = two.solve_many(wishes, upper=np.array([np.inf, 0.04]))
+    assert batch.allocation(0).signed.tolist() == [0.05, 0.04]
+    wishes[0] = 0.01
+    with pytest.raises(DataError, match=r"account 0 is now solved .* the given arrays have changed"):
+        batch.allocation(0)
+
+
+def test_liquidity_needs_each_accounts_nav():
+    policy = pmx.load_policy().override({"execution.liquidity.participation": 0.1})
+    thin = Projector(policy, [("ts_core", "A"), ("ml_secondary", "B")])
+    adv = {"A": 1e5, "B": 1e6}
+    wishes, held = np.full((2, 2), 0.08), np.zeros((2, 2))
+    batch = thin.solve_many(wishes, previous=held, adv=adv, nav=np.array([1e6, 1e5]))
+    assert batch.positions == pytest.approx(np.array([[0.01, 0.08], [0.08, 0.08]]))
+    for nav in (None, 0.0, np.ones(3)):
+        with pytest.raises(DataError, match="nav must be a positive number, or one for each account"):
+            thin.solve_many(wishes, previous=held, adv=adv, nav=nav)
+
+
 def test_no_accounts_are_no_trouble(two):
     assert len(two.solve_many(np.zeros((0, 2)))) == 0
 
@@ -150,7 +190,8 @@ NAN[1, 1] = np.nan
         (WISHES, {"risk_scale": {"nowhere": 0.5}}, "no bucket 'nowhere'"),
         (WISHES, {"risk_scale": np.ones(3)}, r"risk_scale has shape \(3,\)"),
         (WISHES, {"risk_scale": {"ts_core": -1.0}}, "finite and ≥ 0"),
-        (WISHES, {"adv": {"A": 1.0, "B": 1.0}}, "nav must be a positive number"),
+        (WISHES, {"risk_scale": [1.0, 1.0]}, r"risk_scale has shape \(2,\)"),
+        (WISHES * 1j, {}, "targets must hold real numbers"),
         (WISHES, {"workers": 0}, "workers is 0"),
         (WISHES, {"chunk": 0}, "chunk is 0"),
         (WISHES, {"errors": "ignore"}, "errors is 'ignore'"),

@@ -8,7 +8,7 @@ from zoo.policies import random_case
 import pmx
 from pmx.errors import DataError, InfeasibleError
 from pmx.projection import Projector
-from pmx.projection.newton_engine import NewtonEngine
+from pmx.projection.newton_engine import solve_dual
 from pmx.projection.projector import prices_of
 
 
@@ -48,8 +48,8 @@ def test_from_its_own_prices_an_answer_takes_no_round(policy):
     projector = Projector(policy, names)
     wish = np.linspace(1.0, 2.0, 30) / 45.0
     first = projector.solve(wish, risk_scale={"ts_core": 0.5})
-    assert NewtonEngine().solve(first.program, start=first.point)[1] == 0
-    assert NewtonEngine().solve(first.program)[1] > 0
+    assert solve_dual(first.program, start=first.point)[1] == 0
+    assert solve_dual(first.program)[1] > 0
 
 
 def test_prices_find_their_rules_in_another_program(policy):

@@ -66,8 +66,9 @@ class Answers(NamedTuple):
     ----------
     positions : array, shape (n_accounts, n)
         Signed weights.
-    figures : array, shape (n_accounts, 4)
-        Worst violation, duality gap, distance bound, 1 if a soft rule gave way.
+    figures : array, shape (n_accounts, 5)
+        Worst violation, duality gap, distance bound, 1 if a soft rule gave way, 1 if limits within the last place of
+        their sums are taken as met.
     prices : array, shape (n_accounts, n_columns)
         Shadow prices of rows and turnover.
     rounds : array of int, shape (n_accounts,)
@@ -130,11 +131,12 @@ def _solve(book, sign, target, held, clamp, room, least, most, i, out):
     lo, hi, penalty, lo_owner, hi_owner = limits[0], limits[1], limits[2], limit_owners[0], limit_owners[1]
     turnover_max = law.turnover_max if held.shape[0] else np.inf
     residual, gap, moved, stiffness = judged
-    reach = np.sqrt(2.0 * gap / stiffness)
+    reach, last_place = np.sqrt(2.0 * gap / stiffness), 0.0
     if reach > book.tolerance and np.sqrt(2.0 * moved / stiffness) <= book.tolerance:
-        gap, reach = moved, np.sqrt(2.0 * moved / stiffness)
+        gap, reach, last_place = moved, np.sqrt(2.0 * moved / stiffness), 1.0
     out.figures[i, 0], out.figures[i, 1], out.figures[i, 2] = residual, gap, reach
     out.figures[i, 3] = 0.0
+    out.figures[i, 4] = last_place
     out.rounds[i] = rounds
     for c in range(out.prices.shape[1]):
         out.prices[i, c] = 0.0

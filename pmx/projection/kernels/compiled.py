@@ -7,6 +7,7 @@ are compiled in memory by every process.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import tempfile
@@ -16,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache
 
 log = logging.getLogger("pmx.projection")
 HERE = Path(__file__).resolve().parent
-MARK = "complete"
 #: Sums may be reordered (and so vectorised); infinities and NaN keep their meaning.
 SUMS = {"reassoc", "contract", "nsz"}
 
@@ -27,8 +28,9 @@ SUMS = {"reassoc", "contract", "nsz"}
 def _writable(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
+        return True
     except OSError:
         return False
 
@@ -55,40 +57,55 @@ def cache_folder() -> Path | None:
 
 FOLDER = cache_folder()
 _lock = threading.Lock()
+_announced = False
+
+
+class TolerantCache(FunctionCache):  # type: ignore[misc]
+    """A cache that is a convenience: where it cannot be read or written, the function is compiled in memory."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return a compiled version from disk; None when there is none that can be read."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # noqa: BLE001  (whatever a damaged file makes the reader raise)
+            log.warning("a compiled kernel in %s cannot be read (%s); compiling it again", self.cache_path, error)
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled version on disk if possible."""
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:  # noqa: BLE001  (a full disk, a damaged index, no permission: none may stop a solve)
+            log.warning("a compiled kernel cannot be kept in %s (%s)", self.cache_path, error)
 
 
 def compiled(*, reorder: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function: no Python objects, the interpreter's lock released, sums reordered only where asked."""
 
     def wrap(function: Callable[..., Any]) -> Any:
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS if reorder else False}
-        if FOLDER is None:
-            return numba.njit(**options)(function)
-        with _lock:
-            before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(FOLDER)
-            try:
-                return numba.njit(cache=True, **options)(function)
-            finally:
-                numba.config.CACHE_DIR = before
+        fastmath: Any = SUMS if reorder else False
+        dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+        if FOLDER is not None and not numba.config.DISABLE_JIT:
+            with _lock:
+                before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(FOLDER)
+                try:
+                    dispatcher._cache = TolerantCache(function)
+                finally:
+                    numba.config.CACHE_DIR = before
+        return dispatcher
 
     return wrap
 
 
-def _tell() -> None:
-    """Say that the calls to come compile, where they will: this module is imported just before them."""
+def announce(module: str, name: str) -> None:
+    """Say that a function is about to be compiled, if it is; once in a process."""
+    global _announced
+    if _announced or (FOLDER is not None and any(FOLDER.glob(f"*/{module}.{name}-*.nbi"))):
+        return
+    _announced = True
     if FOLDER is None:
-        log.warning("compiling the projection kernels for this process (about 20 s): no folder can be written")
-    elif not (FOLDER / MARK).exists():
-        log.warning("compiling the projection kernels, once on this machine (about 20 s), into %s", FOLDER)
-
-
-def mark_complete() -> None:
-    """Note that the machine code on disk serves a whole solve."""
-    if FOLDER is not None and not (FOLDER / MARK).exists():
-        try:
-            (FOLDER / MARK).touch()
-        except OSError as error:
-            log.info("could not note that the kernels are compiled: %s", error)
-
-
-_tell()
+        log.warning("compiling the projection kernels for this process (up to half a minute): no folder can be written")
+    else:
+        log.warning("compiling the projection kernels, once on this machine (up to half a minute), into %s", FOLDER)

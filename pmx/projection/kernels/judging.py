@@ -11,6 +11,8 @@ ROUNDING = 1e-12
 #: Where a large price would make rounding look like distance, a rule this close to its limit, in units of what its
 #: terms sum to where that is more than 1, is taken to be on it: the sum that says otherwise is not known better.
 LAST_PLACE = 1e-15
+#: Half a unit in the last place of 1.
+ROUND_OFF = 1.2e-16
 
 
 @compiled(reorder=True)
@@ -31,8 +33,10 @@ def row_values(A, u):
 
 
 @compiled()
-def _position_gap(d, t, p, kappa, f, rho, lower, upper, g, u):
+def _position_gap(d, t, p, kappa, f, rho, lower, upper, g, blur, u):
     """Return what a position could still gain at the given prices; zero at its best response.
+
+    ``blur`` is how far rounding may have moved ``g``: the gap for the exact one is larger by at most what is added.
 
     The minimiser is one of: a kink (p, f), an end (lower, upper), or a stationary point of one smooth piece. Which one
     follows from the sign of the one-sided slopes.
@@ -55,8 +59,9 @@ def _position_gap(d, t, p, kappa, f, rho, lower, upper, g, u):
             best = f
     best = min(max(best, lower), upper)
     step = u - best
+    blurred = blur * (abs(step) + 0.5 * blur / d)
     if step == 0.0:
-        return 0.0
+        return blurred
     # Where both lie on one side of a kink its slope joins the others first: prices that nearly cancel then leave no
     # rounding behind.
     slope = g
@@ -72,7 +77,7 @@ def _position_gap(d, t, p, kappa, f, rho, lower, upper, g, u):
     elif rho > 0.0:
         jump += rho * (max(f - u, 0.0) - max(f - best, 0.0))
     change = step * (0.5 * d * step + (d * (best - t) + slope)) + jump
-    return abs(change)
+    return abs(change) + blurred
 
 
 @compiled()
@@ -99,41 +104,55 @@ def judge(
 ):  # fmt: skip
     """Return worst violation, gap, gap with rules in the last place on their limits, and stiffness of the metric.
 
-    ``pull``, shape (n,) or empty, is what cones take from each position's gradient. Duals of the wrong sign or above
-    their penalty, and numbers that are not finite, make the first three infinite.
+    All but the last are infinite when duals have the wrong sign or exceed their penalty, when a number is not finite
+    that should be, or when a soft floor lies above what is held, which the closed form does not cover.
+
+    ``pull``, shape (n,) or empty, is what cones take from each position's gradient.
     """
     K, n = A.shape
     stiffness = np.inf
     for j in range(n):
         stiffness = min(stiffness, distance[j])
-    traded = np.isfinite(turnover_max)
-    admissible = 0.0 <= turnover <= turnover_penalty and (turnover == 0.0 or traded) and turnover < np.inf
+    traded = turnover_max < np.inf
+    sound = 0.0 <= turnover <= turnover_penalty and (turnover == 0.0 or traded) and turnover < np.inf
+    sound = sound and not np.isnan(turnover_max)
     for k in range(K):
         y = rows[k]
         nothing = (y > 0.0 and hi[k] == np.inf) or (y < 0.0 and lo[k] == -np.inf)
-        admissible = admissible and np.isfinite(y) and not nothing and abs(y) <= penalty[k]
+        sound = sound and np.isfinite(y) and not nothing and abs(y) <= penalty[k]
+        sound = sound and not np.isnan(lo[k]) and not np.isnan(hi[k])
     for j in range(n):
-        admissible = admissible and np.isfinite(u[j])
-    if not admissible:
+        sound = sound and np.isfinite(u[j]) and np.isfinite(target[j]) and 0.0 < distance[j] < np.inf
+        sound = sound and np.isfinite(previous[j]) and 0.0 <= cost[j] < np.inf and 0.0 <= floor_penalty[j] < np.inf
+        # Comparisons with NaN are false, and so refuse it.
+        sound = sound and lower[j] < np.inf and upper[j] > -np.inf and floor[j] <= previous[j]
+    value, size, terms = row_values(A, u)
+    for k in range(K):
+        sound = sound and np.isfinite(value[k]) and np.isfinite(size[k])
+    if not sound:
         return np.inf, np.inf, np.inf, stiffness
-    g = np.zeros(n)
+    g, mass, pressing = np.zeros(n), np.zeros(n), 1.0
     if pull.shape[0]:
         g += pull
+        mass += np.abs(pull)
     for k in range(K):
         if rows[k] != 0.0:
+            pressing += 1.0
             for j in range(n):
                 g[j] += A[k, j] * rows[k]
+                mass[j] += abs(A[k, j] * rows[k])
     residual, gap, moved = 0.0, 0.0, 0.0
-    trade = 0.0
+    trade, held = 0.0, 0.0
     for j in range(n):
         residual = max(residual, lower[j] - u[j], u[j] - upper[j])
         trade += abs(u[j] - previous[j])
         kappa = cost[j] + 0.5 * turnover
         gap += _position_gap(
-            distance[j], target[j], previous[j], kappa, floor[j], floor_penalty[j], lower[j], upper[j], g[j], u[j]
-        )
+            distance[j], target[j], previous[j], kappa, floor[j], floor_penalty[j], lower[j], upper[j], g[j],
+            ROUND_OFF * pressing * mass[j], u[j],
+        )  # fmt: skip
+        held += abs(u[j]) + abs(previous[j])
     moved = gap
-    value, size, terms = row_values(A, u)
     for k in range(K):
         # A rule on a small multiple of weights is as strict about the weights as any other.
         unit = min(size[k], 1.0) if size[k] > 0.0 else 1.0
@@ -147,7 +166,7 @@ def judge(
         if np.isinf(turnover_penalty) or over <= ROUNDING:
             residual = max(residual, over)
             gap += turnover * abs(over)
-            moved += turnover * max(abs(over) - LAST_PLACE * max(1.0, turnover_max), 0.0)
+            moved += turnover * max(abs(over) - LAST_PLACE * max(1.0, 0.5 * held), 0.0)
         else:
             gap += (turnover_penalty - turnover) * over
             moved += (turnover_penalty - turnover) * over
