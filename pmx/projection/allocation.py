@@ -206,7 +206,8 @@ class Allocation:
                 lines.append(f"{bucket}/{symbol} wanted {row['target']:.2%}, gets {row['weight']:.2%}: {reasons}")
         for rule in self.readings:
             if rule.violation > RELAXED_ABOVE:
-                lines.append(f"{rule.name} gave way: {rule.value:.2%} against {rule.bound:.2%} ({rule.source})")
+                asked = f"{'at least' if rule.value < rule.bound else 'at most'} {rule.bound:.2%}"
+                lines.append(f"{rule.name} gave way: {rule.value:.2%} where {asked} is asked ({rule.source})")
         c = self.certificate
         lines.append(
             f"Proof: worst hard-rule violation {c.primal_residual:.1e}; at most {c.distance_bound:.1e} of NAV from the "

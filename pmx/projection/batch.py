@@ -17,7 +17,7 @@ from pmx.errors import DataError, PmxError
 from pmx.policy import CASH
 from pmx.projection.allocation import Allocation
 from pmx.projection.certificate import DISTANCE_TOLERANCE, HARD_TOLERANCE
-from pmx.projection.explain import RELAXED_ABOVE
+from pmx.projection.explain import RELAXED_ABOVE, RuleFigures
 from pmx.projection.frame import Frame
 from pmx.projection.grouping import equal_columns, sparse_rows
 from pmx.projection.kernels import kernel
@@ -57,7 +57,10 @@ class AllocationBatch:
     rule_names : tuple of str
         The columns of ``prices``: rules on sums of positions, and the turnover rule.
     prices : array, shape (n_accounts, n_rules)
-        Shadow price of each of them. Caps on single positions are in :meth:`allocation`.
+        Shadow price of each of them. Caps on single positions are in ``rules`` and :meth:`allocation`.
+    rules : DataFrame by rule name
+        What every rule did over all answered accounts: ``accounts_binding``, ``share_binding``, ``mean_shadow_price``,
+        ``accounts_given_way``, ``max_violation``, ``source``.
     fallbacks : array of int
         Accounts that the compiled loop did not answer and that were solved one by one (see their ``certificate.note``).
     failures : mapping of int to PmxError
@@ -75,6 +78,7 @@ class AllocationBatch:
     rounds: Index
     rule_names: tuple[str, ...]
     prices: Array
+    rules: pd.DataFrame
     fallbacks: Index
     failures: dict[int, PmxError]
     one: Callable[[int], Allocation] = field(repr=False)
@@ -83,11 +87,11 @@ class AllocationBatch:
         return len(self.positions)
 
     def __repr__(self) -> str:
-        worst = float(np.nanmax(self.distance_bound, initial=0.0))
+        worst = float(np.max(self.distance_bound, initial=0.0, where=np.isfinite(self.distance_bound)))
         return (
             f"AllocationBatch({len(self):,} accounts × {len(self.index)} positions, within {worst:.0e} of their "
-            f"optima, {len(self.fallbacks)} fallbacks, {len(self.failures)} failures; see .weights, .shadow_prices, "
-            ".allocation(i))"
+            f"optima, {len(self.fallbacks)} fallbacks, {len(self.failures)} failures; see .weights, .rules, "
+            ".shadow_prices, .allocation(i))"
         )
 
     @cached_property
@@ -194,13 +198,12 @@ def rulebook(frame: Frame, distance: Array, limited: bool) -> tuple[Any, tuple[s
     column = np.full(len(frame.records), -1, np.intp)
     column[numbers] = np.arange(len(numbers))
     names = [frame.names[i] for i in numbers]
-    turnover = -1
-    if np.isfinite(frame.law.turnover_max):
-        turnover = len(names)
+    if frame.law.turnover_rule >= 0:
+        column[frame.law.turnover_rule] = len(names)
         names.append("turnover.max")
     book = Rulebook(
         frame.law, frame.long, frame.short, member[:n].copy(), member[n:].copy(), *sparse_rows(heads), distance,
-        column, turnover, limited, ZERO, RELAXED_ABOVE, DISTANCE_TOLERANCE,
+        column, frame.soft, frame.nothing, limited, ZERO, RELAXED_ABOVE, HARD_TOLERANCE, DISTANCE_TOLERANCE,
     )  # fmt: skip
     return book, tuple(names)
 
@@ -209,6 +212,7 @@ def solve_accounts(
     accounts: Accounts,
     book: Any,
     names: tuple[str, ...],
+    frame: Frame | None,
     index: pd.MultiIndex,
     labels: pd.Index,
     one: Callable[[int], Allocation],
@@ -226,16 +230,21 @@ def solve_accounts(
 
     solve_compiled = kernel("accounts", "solve_accounts")
     N, n = accounts.wish.shape
-    answers = Answers(np.empty((N, n)), np.empty((N, 5)), np.empty((N, len(names))), np.empty(N, np.intp))
+    ledger = BatchLedger(() if frame is None else frame.names, () if frame is None else frame.sources, N)
+    tally = np.zeros((4, len(ledger.names)))
+    answers = Answers(np.empty((N, n)), np.empty((N, 5)), np.empty((N, len(names))), np.empty(N, np.intp), tally)
     size = CHUNK if chunk is None else chunk
     if size < 1:
         raise DataError(f"chunk is {chunk}; give at least 1 account, or None")
     if book is None:
         answers.figures[:] = np.inf
 
+    tallies: dict[int, Array] = {}
+
     def work(first: int) -> int:
         rows = slice(first, min(first + size, N))
-        out = Answers(answers.positions[rows], answers.figures[rows], answers.prices[rows], answers.rounds[rows])
+        part = tallies[first] = np.zeros_like(tally)
+        out = Answers(answers.positions[rows], answers.figures[rows], answers.prices[rows], answers.rounds[rows], part)
         solve_compiled(book, *accounts.chunk(rows), out)
         return int(min(size, N - first))
 
@@ -246,14 +255,19 @@ def solve_accounts(
             with ThreadPoolExecutor(_workers(workers)) as pool:
                 for done in as_completed([pool.submit(work, first) for first in range(0, N, size)]):
                     advance(done.result())
+        for _, part in sorted(tallies.items()):
+            ledger.add_tally(part)
         missed = np.flatnonzero(~((residual <= HARD_TOLERANCE) & (distance <= DISTANCE_TOLERANCE)))
         for i in missed.tolist():
             answers.rounds[i] = -1
             try:
-                _enter(one(i), i, answers, names)
+                allocation = one(i)
+                _enter(allocation, i, answers, names)
+                ledger.add(allocation.figures)
             except PmxError as error:
                 if errors == "raise":
-                    error.add_note(f"account {i}; errors='collect' keeps the answers of the others")
+                    error.args = (f"account {labels[i]}: {error}", *error.args[1:])
+                    error.add_note("errors='collect' keeps the answers of the other accounts")
                     raise
                 failures[i] = error
                 answers.positions[i], answers.prices[i] = np.nan, np.nan
@@ -261,8 +275,48 @@ def solve_accounts(
             advance(1 if book is None else 0)
     return AllocationBatch(
         index, labels, answers.positions, residual, gap, distance, relaxed > 0.0, last_place > 0.0, answers.rounds,
-        names, answers.prices, missed, failures, one,
+        names, answers.prices, ledger.table(), np.setdiff1d(missed, list(failures)), failures, one,
     )  # fmt: skip
+
+
+class BatchLedger:
+    """What each rule did over many accounts."""
+
+    def __init__(self, names: tuple[str, ...], sources: tuple[str, ...], accounts: int) -> None:
+        self.names, self.sources, self.accounts = names, list(sources), accounts
+        self._row = {name: row for row, name in enumerate(names)}
+        self._tally = np.zeros((4, len(names)))
+
+    def add_tally(self, tally: Array) -> None:
+        """Take in what the compiled loop has added up."""
+        self._tally[:3] += tally[:3]
+        np.maximum(self._tally[3], tally[3], out=self._tally[3])
+
+    def add(self, figures: RuleFigures) -> None:
+        """Take in one account that was solved by itself."""
+        for name, source in zip(figures.names, figures.sources, strict=True):
+            if name not in self._row:
+                self._row[name] = len(self._row)
+                self.sources.append(source)
+                self._tally = np.hstack([self._tally, np.zeros((4, 1))])
+        at = [self._row[name] for name in figures.names]
+        gave_way = figures.violation > RELAXED_ABOVE
+        self._tally[:3, at] += (figures.binding, np.nan_to_num(figures.shadow_price), gave_way)
+        self._tally[3, at] = np.maximum(self._tally[3, at], figures.violation)
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a rule."""
+        binding, price, given_way, worst = self._tally
+        total = max(self.accounts, 1)
+        columns = {
+            "accounts_binding": binding.astype(np.int64),
+            "share_binding": binding / total,
+            "mean_shadow_price": price / total,
+            "accounts_given_way": given_way.astype(np.int64),
+            "max_violation": worst,
+            "source": self.sources,
+        }
+        return pd.DataFrame(columns, index=pd.Index(list(self._row), name="rule", dtype="str"))
 
 
 def _enter(allocation: Allocation, i: int, answers: Any, names: tuple[str, ...]) -> None:

@@ -78,6 +78,9 @@ class Many:
             raise DataError(f"{name} is a Series; give an array in the order of the index, or a DataFrame with columns")
         if not isinstance(table, pd.DataFrame):
             return _numbers(table, name)
+        pairs: list[Any] = table.columns.tolist()
+        if table.columns.nlevels == 1 and all(isinstance(pair, tuple) for pair in pairs):
+            table = table.set_axis(pd.MultiIndex.from_tuples(pairs), axis=1)
         strange = table.columns.difference(index)
         if table.columns.nlevels != 2 or len(strange):
             first = strange[0] if len(strange) else table.columns[0]
@@ -119,8 +122,14 @@ class Many:
 
     def _nav(self, nav: float | Array | None) -> Array:
         values = np.atleast_1d(_numbers(np.nan if nav is None else nav, "nav"))
-        if values.shape not in ((1,), (self.size,)) or not (np.isfinite(values) & (values > 0.0)).all():
-            raise DataError("nav must be a positive number, or one for each account, when adv is given")
+        if values.shape not in ((1,), (self.size,)):
+            raise DataError(
+                f"nav has shape {values.shape}; it must be one number, or one for each of {self.size} accounts"
+            )
+        sound = np.isfinite(values) & (values > 0.0)
+        if not sound.all():
+            i = int(np.argmin(sound))
+            raise DataError(f"nav of account {i} is {values[i]}; it must be a positive number when adv is given")
         return values
 
     def _scales(self, risk_scale: RiskScale | pd.DataFrame) -> Array | None:
@@ -140,8 +149,13 @@ class Many:
         if values.shape not in ((1, len(names)), (self.size, len(names))):
             shape = np.shape(risk_scale)
             raise DataError(f"risk_scale has shape {shape}; give one scale for each of {', '.join(names)}")
-        if not (np.isfinite(values) & (values >= 0.0)).all():
-            raise DataError("risk_scale must be finite and ≥ 0; 1 leaves a bucket as it is")
+        sound = np.isfinite(values) & (values >= 0.0)
+        if not sound.all():
+            i, b = np.argwhere(~sound)[0].tolist()
+            raise DataError(
+                f"risk scale of account {i}, bucket {names[b]}, is {values[i, b]}; it must be finite and ≥ 0; 1 leaves "
+                "a bucket as it is"
+            )
         return values
 
     def _clamps(self) -> Array:
@@ -170,7 +184,7 @@ class Many:
         )
         how: dict[str, Any] = {"workers": workers, "chunk": chunk, "progress": progress, "errors": errors}
         if p.policy.bypassed:
-            return solve_accounts(accounts, None, (), p.index, self.labels, self.one, **how)
+            return solve_accounts(accounts, None, (), None, p.index, self.labels, self.one, **how)
         clamped = [name for b, name in enumerate(p.policy.risk_buckets.buckets) if np.isfinite(clamp[:, b]).any()]
         held = None if self.held is None else np.zeros(n)
         room = None if held is None else p.tradable(self.adv, 1.0)
@@ -182,7 +196,8 @@ class Many:
         book, names = rulebook(frame, p.book.distance(shared), p.trading_limited)
         if room is not None:
             accounts = accounts.limited_by(room)
-        return solve_accounts(accounts, None if p.has_cones else book, names, p.index, self.labels, self.one, **how)
+        book = None if p.has_cones else book
+        return solve_accounts(accounts, book, names, frame, p.index, self.labels, self.one, **how)
 
     def _ever_short(self) -> np.ndarray:
         short = np.asarray((self.wish < 0.0).any(axis=0))
@@ -216,7 +231,7 @@ def _numbers(values: Any, name: str) -> Array:
         When these are no real numbers.
     """
     array = np.asarray(values)
-    if array.dtype.kind not in "fiubO":
+    if array.dtype.kind not in "fiuO":
         raise DataError(f"{name} must hold real numbers, fractions; got {array.dtype}")
     try:
         return array.astype(np.float64, copy=False)

@@ -65,6 +65,11 @@ class Projector:
         ``constraints(weights) -> {name: cvxpy constraint}``: your own convex constraints on the weights, see
         :class:`pmx.projection.extra.Weights`. They become hard rules ``custom.<name>``.
 
+    Attributes
+    ----------
+    index : MultiIndex (bucket, symbol)
+        The positions, in the order of every array.
+
     Raises
     ------
     DataError
@@ -273,7 +278,8 @@ class Projector:
         progress : bool
             Show a progress bar, on standard error where that is a terminal.
         errors : {"raise", "collect"}
-            Whether an account that has no answer stops the whole, or is reported in ``failures``.
+            Whether an account that has no answer stops the whole, or is reported in ``failures``. Malformed inputs
+            always stop it.
 
         Returns
         -------
@@ -313,14 +319,20 @@ class Projector:
         if isinstance(series, np.ndarray):
             if series.shape != (self._n,):
                 raise DataError(f"{name} has shape {series.shape}; an array must be ({self._n},), as the index")
-            if series.dtype.kind not in "fiub":
+            if series.dtype.kind not in "fiu":
                 raise DataError(f"{name} must hold real numbers, fractions; got {series.dtype}")
             out = series.astype(np.float64)
             if not np.isfinite(out).all() and not (unlimited and not np.isnan(out).any()):
                 raise self._not_finite(out, name)
             return out
-        if not isinstance(series, pd.Series) or series.index.nlevels != 2:
-            raise DataError(f"{name} must be a Series indexed by (bucket, symbol); got {type(series).__name__}")
+        if not isinstance(series, pd.Series):
+            kind = type(series).__name__
+            raise DataError(f"{name} must be a Series indexed by (bucket, symbol), or an array; got {kind}")
+        if series.index.nlevels != 2:
+            raise DataError(
+                f"{name} must be a Series indexed by (bucket, symbol); got one by {series.index.name or 'one level'} "
+                "(an allocation's .positions has both, its .weights has not)"
+            )
         try:
             values = series.to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -345,6 +357,9 @@ class Projector:
 
     def _not_finite(self, values: Array, name: str) -> DataError:
         bad = self.index[int(np.flatnonzero(~np.isfinite(values))[0])]
+        if name == "upper":
+            bad = self.index[int(np.flatnonzero(np.isnan(values))[0])]
+            return DataError(f"upper of position {bad} is not a number; give inf, or leave it out, for no bound")
         return DataError(f"{name} of position {bad} is not a finite number; drop the position or give 0")
 
     def gates(self, gated: Gates) -> dict[str, str]:
@@ -484,7 +499,12 @@ class Projector:
         if given.engine == "cvxpy" or self.has_cones or not self._n:
             return self._by_chain(self._write(inputs), given.engine)
         sheet = self.book.lay_out(inputs)
-        start = None if given.warm_start is None else prices_of(given.warm_start, sheet.frame)
+        start = None
+        if given.warm_start is not None:
+            if not isinstance(given.warm_start, Allocation):
+                kind = type(given.warm_start).__name__
+                raise DataError(f"warm_start must be an earlier Allocation; got {kind}")
+            start = prices_of(given.warm_start, sheet.frame)
         solved, certificate = answer(sheet, start)
         return (
             (solved, certificate)

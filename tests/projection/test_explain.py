@@ -275,7 +275,7 @@ def test_the_words_say_what_gave_way_and_where_it_is_written():
     execution = {"execution__turnover__max": 0.2}
     allocation = project(policy(**execution), {A: 0.5}, previous={A: 0.9}, gated={"A": "exit"})
     assert allocation.status is Status.RELAXED
-    assert "turnover.max gave way: 45.00% against 20.00% (override)" in allocation.explain()
+    assert "turnover.max gave way: 45.00% where at most 20.00% is asked (override)" in allocation.explain()
     assert allocation.explain().splitlines()[0] == Status.RELAXED.advice
 
 

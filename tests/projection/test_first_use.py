@@ -33,7 +33,7 @@ def test_the_first_process_says_that_it_compiles_and_the_next_does_not(tmp_path)
     where = {"NUMBA_CACHE_DIR": str(tmp_path)}
     first = run(SOLVE, PACKAGE.parent, **where)
     assert first.stdout == "newton\n"
-    assert first.stderr.startswith("compiling the projection kernels, once on this machine")
+    assert first.stderr.startswith("pmx compiles its kernels, once on this machine")
     second = run(SOLVE, PACKAGE.parent, **where)
     assert (second.stdout, second.stderr) == ("newton\n", "")
     later = run("from pmx.projection.kernels import kernel; kernel('reading', 'read_rules')", PACKAGE.parent, **where)

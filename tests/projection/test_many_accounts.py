@@ -102,9 +102,12 @@ def test_an_account_without_an_answer_does_not_take_the_others_with_it(two):
     with pytest.raises(InfeasibleError) as refusal:
         two.solve_many(wishes, lower=least)
     assert "account.bounds" in refusal.value.rules
-    assert refusal.value.__notes__ == ["account 2; errors='collect' keeps the answers of the others"]
+    assert str(refusal.value).startswith("account 2: these hard rules cannot hold together")
+    assert refusal.value.__notes__ == ["errors='collect' keeps the answers of the other accounts"]
     batch = two.solve_many(wishes, lower=least, errors="collect")
     assert list(batch.failures) == [2]
+    assert batch.fallbacks.tolist() == []
+    assert "within 0e+00 of their optima, 0 fallbacks, 1 failures" in repr(batch)
     assert isinstance(batch.failures[2], InfeasibleError)
     assert np.isnan(batch.positions[2]).all()
     assert batch.distance_bound[2] == np.inf
@@ -127,6 +130,39 @@ def test_with_the_layer_off_wishes_come_back_unchanged():
     projector = Projector(Policy.from_mapping(off), [("x", "A"), ("y", "B")])
     wishes = np.array([[0.7, 0.9], [-3.0, 0.1]])
     assert np.array_equal(projector.solve_many(wishes).positions, wishes)
+
+
+def test_bounds_with_labels_find_their_positions(two):
+    wishes = np.full((2, 2), 0.05)
+    most = pd.DataFrame({("ml_secondary", "B"): [0.01, 0.02]})
+    batch = two.solve_many(wishes, upper=most)
+    assert batch.positions.tolist() == [[0.05, 0.01], [0.05, 0.02]]
+    paired = most.set_axis(pd.Index(most.columns.to_list(), tupleize_cols=False), axis=1)
+    assert two.solve_many(wishes, upper=paired).positions.tolist() == batch.positions.tolist()
+    with pytest.raises(DataError, match="upper is a Series"):
+        two.solve_many(wishes, upper=most.iloc[0])
+
+
+def test_what_every_rule_did_is_the_sum_over_single_solves():
+    for seed in (1, 4, 9, 17, 30, 44):
+        projector, wishes, given = random_accounts(seed)
+        if projector.policy.bypassed:
+            continue
+        table = projector.solve_many(wishes, **given, chunk=5).rules
+        binding, price, given_way, worst = (dict.fromkeys(table.index, 0.0) for _ in range(4))
+        for i in range(ACCOUNTS):
+            for name, rule in projector.project(wishes[i], **of_account(given, i)).rules.iterrows():
+                binding[name] += rule["binding"]
+                price[name] += rule["shadow_price"]
+                given_way[name] += rule["violation"] > 1e-9
+                worst[name] = max(worst[name], rule["violation"])
+        assert table["accounts_binding"].to_dict() == binding, seed
+        assert table["share_binding"].to_dict() == {name: count / ACCOUNTS for name, count in binding.items()}
+        assert table["accounts_given_way"].to_dict() == given_way, seed
+        assert table["max_violation"].to_dict() == pytest.approx(worst, abs=1e-12), seed
+        single = [name for name in table.index if name.startswith(("symbol.", "liquidity.", "gate.", "account."))]
+        mean = {name: price[name] / ACCOUNTS for name in single}
+        assert table["mean_shadow_price"][single].to_dict() == pytest.approx(mean, rel=1e-6, abs=1e-9), seed
 
 
 def test_rows_with_labels_must_name_the_same_accounts(two):
@@ -164,8 +200,8 @@ def test_liquidity_needs_each_accounts_nav():
     wishes, held = np.full((2, 2), 0.08), np.zeros((2, 2))
     batch = thin.solve_many(wishes, previous=held, adv=adv, nav=np.array([1e6, 1e5]))
     assert batch.positions == pytest.approx(np.array([[0.01, 0.08], [0.08, 0.08]]))
-    for nav in (None, 0.0, np.ones(3)):
-        with pytest.raises(DataError, match="nav must be a positive number, or one for each account"):
+    for nav, wrong in ((None, "account 0 is nan"), (np.array([1.0, 0.0]), "account 1 is 0.0"), (np.ones(3), "shape")):
+        with pytest.raises(DataError, match=f"nav .*{wrong}"):
             thin.solve_many(wishes, previous=held, adv=adv, nav=nav)
 
 
@@ -189,7 +225,7 @@ NAN[1, 1] = np.nan
         (WISHES, {"upper": WISHES[:2]}, r"upper has shape \(2, 2\)"),
         (WISHES, {"risk_scale": {"nowhere": 0.5}}, "no bucket 'nowhere'"),
         (WISHES, {"risk_scale": np.ones(3)}, r"risk_scale has shape \(3,\)"),
-        (WISHES, {"risk_scale": {"ts_core": -1.0}}, "finite and ≥ 0"),
+        (WISHES, {"risk_scale": {"ts_core": -1.0}}, r"account 0, bucket ts_core, is -1\.0.*finite and ≥ 0"),
         (WISHES, {"risk_scale": [1.0, 1.0]}, r"risk_scale has shape \(2,\)"),
         (WISHES * 1j, {}, "targets must hold real numbers"),
         (WISHES, {"workers": 0}, "workers is 0"),

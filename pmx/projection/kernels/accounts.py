@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pmx.projection.kernels.answering import answer
 from pmx.projection.kernels.compiled import compiled
 from pmx.projection.kernels.passes import Groups
+from pmx.projection.kernels.reading import read_rules
 from pmx.projection.kernels.writing import Statutes
 
 Array = NDArray[np.float64]
@@ -33,13 +34,16 @@ class Rulebook(NamedTuple):
         The metric where the covariance sets it.
     column : array of int, shape (n_rules,)
         Where the price of each rule is reported; −1: nowhere.
-    turnover_column : int
-        Where the price of the turnover rule is; −1: nowhere.
+    soft : array of bool, shape (n_rules,)
+        Which rules may give way.
+    beside : array, shape (n_rules,)
+        Zeros.
     limited : bool
         Whether trading is limited, so that a position turns only if the rules let it get through zero.
-    zero, relaxed_above, tolerance : float
-        A position this small has left its side; a soft rule overrun by more than this gave way; the distance to the
-        exact optimum that an answer must prove, fraction of NAV.
+    zero, relaxed_above : float
+        A position this small has left its side; a soft rule overrun by more than this gave way.
+    residual, tolerance : float, fraction of NAV
+        Worst violation that is accepted, and the distance to the exact optimum that an answer must prove.
     """
 
     law: Statutes
@@ -52,10 +56,12 @@ class Rulebook(NamedTuple):
     head_value: Array
     distance: Array
     column: Index
-    turnover_column: int
+    soft: NDArray[np.bool_]
+    beside: Array
     limited: bool
     zero: float
     relaxed_above: float
+    residual: float
     tolerance: float
 
 
@@ -73,12 +79,15 @@ class Answers(NamedTuple):
         Shadow prices of rows and turnover.
     rounds : array of int, shape (n_accounts,)
         Newton rounds.
+    tally : array, shape (4, n_rules)
+        Over all accounts: how many each rule binds, its prices added up, in how many it gave way, its worst overrun.
     """
 
     positions: Array
     figures: Array
     prices: Array
     rounds: Index
+    tally: Array
 
 
 @compiled()
@@ -115,7 +124,7 @@ def _groups(book, sign):
 
 @compiled()
 def _solve(book, sign, target, held, clamp, room, least, most, i, out):
-    """Solve and judge one program; fill in row ``i``; return ``u``."""
+    """Solve and judge one program; fill in row ``i``; return ``u``, and what the rules did."""
     law = book.law
     K, n = book.long.shape
     A = np.empty((K, n))
@@ -124,43 +133,39 @@ def _solve(book, sign, target, held, clamp, room, least, most, i, out):
             A[k, j] = book.short[k, j] if sign[j] < 0.0 else book.long[k, j]
     order, groups = _groups(book, sign)
     rows = np.zeros(K)
-    positions, _, limits, limit_owners, turnover_penalty, u, turnover, rounds, judged = answer(
+    positions, owners, _, limit_owners, _, u, turnover, rounds, judged = answer(
         law, A, order, groups, sign, target, book.distance, held, clamp, room, least, most, rows, 0.0
     )
-    previous, floor = positions[1], positions[5]
-    lo, hi, penalty, lo_owner, hi_owner = limits[0], limits[1], limits[2], limit_owners[0], limit_owners[1]
-    turnover_max = law.turnover_max if held.shape[0] else np.inf
+    reading = read_rules(
+        law, A, sign, target, clamp, room, least, most, positions, owners, limit_owners, u, rows, turnover,
+        book.beside, book.soft,
+    )  # fmt: skip
     residual, gap, moved, stiffness = judged
     reach, last_place = np.sqrt(2.0 * gap / stiffness), 0.0
     if reach > book.tolerance and np.sqrt(2.0 * moved / stiffness) <= book.tolerance:
         gap, reach, last_place = moved, np.sqrt(2.0 * moved / stiffness), 1.0
     out.figures[i, 0], out.figures[i, 1], out.figures[i, 2] = residual, gap, reach
-    out.figures[i, 3] = 0.0
-    out.figures[i, 4] = last_place
+    out.figures[i, 3], out.figures[i, 4] = 1.0 if reading[3] else 0.0, last_place
     out.rounds[i] = rounds
-    for c in range(out.prices.shape[1]):
-        out.prices[i, c] = 0.0
-    trade = 0.0
     for j in range(n):
         out.positions[i, j] = sign[j] * u[j] + 0.0
-        trade += abs(u[j] - previous[j])
-        if floor[j] - u[j] > book.relaxed_above:
-            out.figures[i, 3] = 1.0
-    for k in range(K):
-        owner = hi_owner[k] if rows[k] > 0.0 else lo_owner[k]
-        if rows[k] != 0.0 and owner >= 0:
-            out.prices[i, book.column[owner]] = abs(rows[k])
-        if np.isfinite(penalty[k]):
-            value = 0.0
-            for j in range(n):
-                value += A[k, j] * u[j]
-            if max(value - hi[k], lo[k] - value) > book.relaxed_above:
-                out.figures[i, 3] = 1.0
-    if np.isfinite(turnover_max):
-        out.prices[i, book.turnover_column] = turnover
-        if np.isfinite(turnover_penalty) and 0.5 * trade - turnover_max > book.relaxed_above:
-            out.figures[i, 3] = 1.0
-    return u
+    for r in range(book.column.shape[0]):
+        if book.column[r] >= 0:
+            out.prices[i, book.column[r]] = reading[1][r]
+    return u, reading
+
+
+@compiled()
+def _add_up(book, reading, i, out):
+    """Add what the rules did for one account to the tally; one whose answer is not accepted is left out."""
+    if not (out.figures[i, 0] <= book.residual and out.figures[i, 2] <= book.tolerance):
+        return
+    binding, price, violation, _ = reading
+    for r in range(binding.shape[0]):
+        out.tally[0, r] += 1.0 if binding[r] else 0.0
+        out.tally[1, r] += price[r]
+        out.tally[2, r] += 1.0 if violation[r] > book.relaxed_above else 0.0
+        out.tally[3, r] = max(out.tally[3, r], violation[r])
 
 
 @compiled()
@@ -189,7 +194,7 @@ def solve_accounts(book, wish, held, clamp, room, least, most, out):
             for j in range(n):
                 if turning[j]:
                     sign[j], target[j] = -sign[j], 0.0
-            u = _solve(book, sign, target, held[i], clamp[i], room[i], least[i], most[i], i, out)
+            u, reading = _solve(book, sign, target, held[i], clamp[i], room[i], least[i], most[i], i, out)
             again = False
             for j in range(n):
                 if turning[j]:
@@ -198,5 +203,7 @@ def solve_accounts(book, wish, held, clamp, room, least, most, out):
                         again = True
                         sign[j], target[j] = -sign[j], abs(wish[i, j])
             if not again:
+                _add_up(book, reading, i, out)
                 continue
-        _solve(book, sign, target, held[i], clamp[i], room[i], least[i], most[i], i, out)
+        _, reading = _solve(book, sign, target, held[i], clamp[i], room[i], least[i], most[i], i, out)
+        _add_up(book, reading, i, out)

@@ -106,6 +106,6 @@ def announce(module: str, name: str) -> None:
         return
     _announced = True
     if FOLDER is None:
-        log.warning("compiling the projection kernels for this process (up to half a minute): no folder can be written")
+        log.warning("pmx compiles its kernels for this process (up to half a minute): no folder can be written")
     else:
-        log.warning("compiling the projection kernels, once on this machine (up to half a minute), into %s", FOLDER)
+        log.warning("pmx compiles its kernels, once on this machine (up to half a minute), into %s", FOLDER)
