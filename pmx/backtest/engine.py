@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from pmx.backtest.inputs import cost_rates, day, interest_rates, row_range, targ
 from pmx.backtest.metrics import check_periods
 from pmx.backtest.recorder import Recorder
 from pmx.backtest.result import BacktestResult
+from pmx.backtest.together import TogetherDays
 from pmx.data import check_prices
 from pmx.errors import DataError
 from pmx.execution import Account, CostModel, Desk, Fills, History, Holdings, Step, default_engines, step
@@ -115,8 +117,14 @@ def backtest(
         raise DataError("engines and targets are both given; drop one of them")
     check_periods(periods_per_year)
     run = _Run(prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv)
-    for i in _with_progress(run.rows, progress):
-        run.day(i)
+    with _progress(len(run.rows), progress) as advance:
+        i = run.rows.start
+        while i < run.rows.stop:
+            lived = run.days_together(i)
+            if lived == 0:
+                run.day(i)
+            i += max(lived, 1)
+            advance(max(lived, 1))
     return run.recorder.result(periods_per_year)
 
 
@@ -162,7 +170,8 @@ class _Run:
             slots.append((UNASSIGNED, self.residual))
         self.account = Account(slots, symbols, initial_nav, cost_rates(costs, policy, symbols))
         self.recorder = Recorder(policy, self.dates, slots)
-        self.pending: Step | None = None
+        self.pending: np.ndarray | None = None
+        self.together = TogetherDays.of(self)
         bucket_of = [bucket for bucket, _ in self.desk.positions]  # sorted by bucket
         first = {bucket: bucket_of.index(bucket) for bucket in self.desk.buckets if bucket in bucket_of}
         self.slots_of = {bucket: slice(a, a + bucket_of.count(bucket)) for bucket, a in first.items()}
@@ -179,9 +188,9 @@ class _Run:
         if self.pending is not None:
             fills.append(self._trade(self.pending, i))
         decision = self._decide(i, bucket_returns)
-        self.pending = decision
-        if decision is not None and self.trade_at == "close":
-            fills.append(self._trade(decision, i))
+        self.pending = None if decision is None else self._slot_weights(decision)
+        if self.pending is not None and self.trade_at == "close":
+            fills.append(self._trade(self.pending, i))
             self.pending = None
         self._require_solvent(i)
         self.recorder.close(i, account, decision, fills, interest, self.rates[i])
@@ -218,19 +227,28 @@ class _Run:
             error.add_note(f"while deciding at the close of {day(self.dates[i])}")
             raise
 
-    def _trade(self, decision: Step, i: int) -> Fills:
-        weights = decision.weights
-        if self.residual is not None:
-            weights = np.append(weights, decision.allocation.residual)
+    def _slot_weights(self, decision: Step) -> np.ndarray:
+        if self.residual is None:
+            return decision.weights
+        return np.append(decision.weights, decision.allocation.residual)
+
+    def _trade(self, weights: np.ndarray, i: int) -> Fills:
         return self.account.rebalance(weights, np.isfinite(self.closes[i]))
 
+    def days_together(self, i: int) -> int:
+        """Live through as many days from row ``i`` as one compiled loop may; return how many, possibly none."""
+        return 0 if self.together is None else self.together.live(self, i)
 
-def _with_progress(rows: range, show: bool) -> Iterator[int]:
+
+@contextmanager
+def _progress(total: int, show: bool) -> Iterator[Callable[[int], None]]:
     if not show:
-        yield from rows
+        yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
     console = Console(stderr=True)
-    yield from track(rows, description="backtest", transient=True, console=console, disable=not console.is_terminal)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("backtest", total=total)
+        yield lambda days: bar.advance(task, days)

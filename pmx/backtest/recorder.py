@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ from pmx.backtest.result import BacktestResult
 from pmx.execution import Account, Fills, Step
 from pmx.policy import CASH, Policy
 from pmx.projection import Allocation, Status
+
+if TYPE_CHECKING:
+    from pmx.projection.explain import RuleFigures
 
 
 class Recorder:
@@ -72,33 +75,76 @@ class Recorder:
         rate : float
             Return of cash since the close before, fraction.
         """
-        nav = account.nav
+        self.lived(i, account.nav, account.cash, account.quantities, account.values, fills, interest, rate)
+        if decision is None:
+            return
+        allocation, weights = decision.allocation, decision.weights
+        if len(self._slots) > len(weights):
+            weights = np.append(weights, allocation.residual)
+        self._last = allocation
+        figures = None if allocation.status is Status.BYPASSED else allocation.figures
+        distance = allocation.certificate.distance_bound
+        safe, status = allocation.safe_weight, allocation.status
+        self.decided(i, weights, allocation.cash, safe, decision.scales, status, distance, figures)
+
+    def lived(
+        self,
+        i: int,
+        nav: float,
+        cash: float,
+        quantities: np.ndarray,
+        values: np.ndarray,
+        fills: list[Fills],
+        interest: float,
+        rate: float,
+    ) -> None:
+        """Record what is owned after one close; see :meth:`close` and the attributes of :class:`Account`."""
         self._rows.append(i)
         self._nav.append(nav)
-        self._quantities.append(account.quantities)
-        self._cash.append(account.cash)
-        self._bucket_values.append(np.bincount(self._slot_bucket, weights=account.values, minlength=len(self._buckets)))
+        self._quantities.append(quantities)
+        self._cash.append(cash)
+        self._bucket_values.append(np.bincount(self._slot_bucket, weights=values, minlength=len(self._buckets)))
         self._interest.append(interest)
         self._rate.append(rate)
         self._fills += [(i, traded) for traded in fills if len(traded)]
-        if decision is not None:
-            self._decision(i, decision)
 
-    def _decision(self, i: int, decision: Step) -> None:
-        allocation = decision.allocation
-        weights = decision.weights
-        if len(self._slots) > len(weights):
-            weights = np.append(weights, allocation.residual)
+    def decided(
+        self,
+        i: int,
+        weights: np.ndarray,
+        cash: float,
+        safe: float,
+        scales: np.ndarray,
+        status: Status,
+        distance: float,
+        figures: RuleFigures | None,
+    ) -> None:
+        """Record one decision.
+
+        Parameters
+        ----------
+        i : int
+            Row of the price history.
+        weights : array, shape (n_slots,)
+            Signed weights.
+        cash, safe, distance : float, fraction of NAV
+            Weight of cash, safe weight, and the distance bound of the certificate.
+        scales : array, shape (n_buckets,)
+            Risk scales.
+        status : Status
+            How it came about.
+        figures : RuleFigures or None
+            What the rules did.
+        """
         self._decided.append(i)
         self._weights.append(np.bincount(self._slot_column, weights=weights, minlength=len(self._symbols)))
-        self._cash_weights.append(allocation.cash)
-        self._safe.append(allocation.safe_weight)
-        self._scales.append(decision.scales)
-        self._status.append(str(allocation.status))
-        self._distance.append(allocation.certificate.distance_bound)
-        self._last = allocation
-        if allocation.status is not Status.BYPASSED:
-            self._ledger.add(allocation.figures)
+        self._cash_weights.append(cash)
+        self._safe.append(safe)
+        self._scales.append(scales)
+        self._status.append(str(status))
+        self._distance.append(distance)
+        if figures is not None:
+            self._ledger.add(figures)
 
     def result(self, periods_per_year: float) -> BacktestResult:
         """Return the tables."""

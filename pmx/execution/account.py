@@ -102,6 +102,8 @@ class Account:
         Last close of each symbol; NaN before the first.
     bars_stale : array of int, shape (n_symbols,)
         Rows since the last close.
+    cost_rates : array, shape (n_symbols,)
+        Cost of one side, fraction of the traded value.
 
     Raises
     ------
@@ -139,7 +141,7 @@ class Account:
         self.marks = np.full(len(self.symbols), np.nan)
         self._never_stale = np.zeros(len(self.symbols), dtype=np.int64)
         self.bars_stale = self._never_stale
-        self._cost_rates = np.asarray(cost_rates, dtype=np.float64)
+        self.cost_rates = np.asarray(cost_rates, dtype=np.float64)
         self._worth = 0.0
         none = np.zeros(0)
         self._nothing = Fills(self.symbols, np.zeros(0, dtype=np.intp), none, none, none, none, "")
@@ -180,6 +182,12 @@ class Account:
         self._prices = prices
         self._revalue()
         return profit
+
+    def resume(self, cash: float, quantities: Array, closes: Array) -> None:
+        """Take over cash and quantities as they are after a close at which every symbol had a price."""
+        self.cash, self.quantities = cash, quantities.copy()
+        self.marks, self.bars_stale, self._prices = closes.copy(), self._never_stale, closes[self.column]
+        self._revalue()
 
     def rebalance(self, weights: Array, tradable: NDArray[np.bool_]) -> Fills:
         """Trade to weights of the NAV before costs, at the marks.
@@ -222,7 +230,7 @@ class Account:
         moved = net.nonzero()[0]
         traded, price = net[moved], self.marks[moved]
         value = traded * price
-        cost = np.abs(value) * self._cost_rates[moved]
+        cost = np.abs(value) * self.cost_rates[moved]
         self.quantities = np.array(quantities, dtype=np.float64)
         self._revalue()
         self.cash -= float(value.sum()) + float(cost.sum())
