@@ -62,6 +62,7 @@ class TogetherDays:
             or desk.engines
             or projector.has_cones
             or run.policy.execution.liquidity.participation is not None
+            or max(len(desk.positions), run.closes.shape[1]) > kernel("days", "MOST_TERMS")
         ):
             return None
         plain = np.isfinite(run.closes).all(axis=1) & (run.wishes >= 0.0).all(axis=1)

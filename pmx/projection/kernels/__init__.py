@@ -12,10 +12,11 @@ from typing import Any
 
 @cache
 def kernel(module: str, name: str) -> Any:
-    """Return a compiled function by its module here and its name, just before its first call.
+    """Return a compiled function by its module here and its name, just before its first call; or a record or constant.
 
-    That call compiles it unless an earlier process has, and a warning says so.
+    The first call of a function compiles it unless an earlier process has, and a warning says so.
     """
-    function = getattr(import_module(f"{__name__}.{module}"), name)
-    import_module(f"{__name__}.compiled").announce(module, name)
-    return function
+    found = getattr(import_module(f"{__name__}.{module}"), name)
+    if hasattr(found, "py_func"):
+        import_module(f"{__name__}.compiled").announce(module, name)
+    return found

@@ -19,8 +19,8 @@ from pmx.projection.kernels.writing import Statutes
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-#: Terms that numpy adds up in eight sums side by side; more of them it halves first.
-BLOCK = 128
+#: Terms that numpy adds up in eight sums side by side; more of them it would halve first.
+MOST_TERMS = 128
 
 
 class Book(NamedTuple):
@@ -89,17 +89,13 @@ class Days(NamedTuple):
 
 @compiled()
 def total(values, first, last):
-    """Return the sum in numpy's own order of additions, so that both give the same bits."""
+    """Return the sum of at most 128 values in numpy's own order of additions, so that both give the same bits."""
     n = last - first
     if n < 8:
         answer = 0.0 if n == 0 else values[first]
         for i in range(first + 1, last):
             answer += values[i]
         return answer
-    if n > BLOCK:
-        half = n // 2
-        half -= half % 8
-        return total(values, first, first + half) + total(values, first + half, last)
     r0, r1, r2, r3 = values[first], values[first + 1], values[first + 2], values[first + 3]
     r4, r5, r6, r7 = values[first + 4], values[first + 5], values[first + 6], values[first + 7]
     end = first + n - n % 8
