@@ -273,7 +273,7 @@ def bad_calls() -> dict:
             r"previous of position \('core', 'B'\)",
         ),
         "text": ({}, [wish.astype(object).replace(0.1, "much")], {}, r"targets must hold numbers.*much"),
-        "not a series": ({}, [{A: 0.1}], {}, r"must be a Series indexed by \(bucket, symbol\); got dict"),
+        "not a series": ({}, [{A: 0.1}], {}, r"must be a Series indexed by \(bucket, symbol\), or an array; got dict"),
         "one level": ({}, [pd.Series({"A": 0.1})], {}, r"indexed by \(bucket, symbol\)"),
         "scale of an unknown bucket": ({}, [wish], {"risk_scale": {"nowhere": 0.5}}, "'nowhere'"),
         "scale below zero": ({}, [wish], {"risk_scale": {"core": -0.5}}, "core is -0.5"),
