@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from pmx.errors import DataError
 from pmx.execution import Account, CostModel, Desk, Fills, History, Holdings, Step, default_engines, step
 from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED
+from pmx.projection.progress import counting
 from pmx.signals import SignalEngine
 
 TradeAt = Literal["next_close", "close"]
@@ -117,7 +117,7 @@ def backtest(
         raise DataError("engines and targets are both given; drop one of them")
     check_periods(periods_per_year)
     run = _Run(prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv)
-    with _progress(len(run.rows), progress) as advance:
+    with counting("backtest", len(run.rows), progress) as advance:
         i = run.rows.start
         while i < run.rows.stop:
             lived = run.days_together(i)
@@ -238,17 +238,3 @@ class _Run:
     def days_together(self, i: int) -> int:
         """Live through as many days from row ``i`` as one compiled loop may; return how many, possibly none."""
         return 0 if self.together is None else self.together.live(self, i)
-
-
-@contextmanager
-def _progress(total: int, show: bool) -> Iterator[Callable[[int], None]]:
-    if not show:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("backtest", total=total)
-        yield lambda days: bar.advance(task, days)

@@ -24,9 +24,9 @@ from pmx.projection.explain import (
     rule_figures,
     rules_table,
 )
-from pmx.projection.frame import Solved
 from pmx.projection.program import Array, Index, Point, Program
 from pmx.projection.residual import Residual
+from pmx.projection.sheet import Solved
 
 
 class Status(enum.StrEnum):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from pmx.projection.frame import Frame
 from pmx.projection.grouping import equal_columns, sparse_rows
 from pmx.projection.kernels import kernel
 from pmx.projection.program import Array, Index
+from pmx.projection.progress import counting
 
 Errors = Literal["raise", "collect"]
 #: Accounts that a worker takes at a time.
@@ -250,7 +250,7 @@ def solve_accounts(
 
     residual, gap, distance, relaxed, last_place = answers.figures.T
     failures: dict[int, PmxError] = {}
-    with _progress(N, progress) as advance:
+    with counting("accounts", N, progress) as advance:
         if book is not None:
             with ThreadPoolExecutor(_workers(workers)) as pool:
                 for done in as_completed([pool.submit(work, first) for first in range(0, N, size)]):
@@ -335,17 +335,3 @@ def _workers(asked: int | None) -> int:
             raise DataError(f"workers is {asked}; give at least 1, or None for every core")
         return asked
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def _progress(total: int, show: bool) -> Iterator[Callable[[int], None]]:
-    if not show:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("accounts", total=total)
-        yield lambda done: bar.advance(task, done)

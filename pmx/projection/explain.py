@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pmx.projection.frame import Solved
 from pmx.projection.kernels import kernel
 from pmx.projection.program import Array, Point, Program, RuleRecord
 from pmx.projection.response import linear_term
+from pmx.projection.sheet import Solved
 
 BINDING = 1e-9
 #: A soft rule has given way when it is overrun by more than this.

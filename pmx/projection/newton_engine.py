@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from pmx.projection.certificate import Certificate, from_figures
-from pmx.projection.frame import Numbers, Sheet, Solved
 from pmx.projection.grouping import Grouping
 from pmx.projection.kernels import kernel
 from pmx.projection.program import Point, Program
+from pmx.projection.sheet import Numbers, Sheet, Solved
 
 NO_CONES = np.zeros(0)
 

@@ -18,13 +18,14 @@ from pmx.projection.allocation import Allocation
 from pmx.projection.batch import ZERO, AllocationBatch, Errors
 from pmx.projection.certificate import Certificate
 from pmx.projection.chain import ENGINES, Engine, EngineChain
-from pmx.projection.frame import Frame, Inputs, Solved
+from pmx.projection.frame import Frame, Inputs
 from pmx.projection.kernels import kernel
 from pmx.projection.many import Many
 from pmx.projection.newton_engine import answer
 from pmx.projection.program import Array, Point, Program
 from pmx.projection.residual import ResidualBook
 from pmx.projection.rules import NONE, RuleBook, plain
+from pmx.projection.sheet import Solved
 
 if TYPE_CHECKING:
     import cvxpy as cp

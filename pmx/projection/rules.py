@@ -14,9 +14,10 @@ import numpy as np
 
 from pmx.errors import DataError
 from pmx.policy import Policy
-from pmx.projection.frame import Frame, FrameBuilder, Inputs, Numbers, Sheet, SingleCaps, bound_record
+from pmx.projection.frame import Frame, FrameBuilder, Inputs, SingleCaps, bound_record
 from pmx.projection.kernels import kernel
 from pmx.projection.program import Array, Cone, Index, Program, RuleRecord
+from pmx.projection.sheet import Numbers, Sheet
 
 #: How a penalty is scaled, and the metrics, as the compiled code numbers them.
 OF_WISHES, OF_ROW = 1, 2
