@@ -12,7 +12,7 @@ from pmx.policy import Policy
 from pmx.projection import Allocation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BacktestResult:
     """The record of a backtest. Dates are closes; all weights are signed fractions of NAV.
 
@@ -73,6 +73,13 @@ class BacktestResult:
     last: Allocation | None
     rf: pd.Series | float = 0.0
     periods_per_year: float = 252.0
+
+    def __repr__(self) -> str:
+        first, last = (f"{day:%Y-%m-%d}" for day in (self.nav.index[0], self.nav.index[-1]))
+        return (
+            f"BacktestResult({first} to {last}, {len(self.nav):,} closes, NAV {self.nav.iloc[0]:,.0f} to "
+            f"{self.nav.iloc[-1]:,.0f}, {len(self.trades):,} trades; see .metrics, .weights, .rules, .trades, .last)"
+        )
 
     @property
     def drawdown(self) -> pd.Series:

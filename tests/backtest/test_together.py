@@ -71,6 +71,8 @@ def test_the_loop_leaves_the_same_bits_as_one_day_after_the_other(monkeypatch):
             else:
                 pd.testing.assert_frame_equal(one, other, check_exact=True)
         assert together.last.signed.tobytes() == apart.last.signed.tobytes()
+        assert repr(together) == repr(apart)
+        assert f"{len(apart.trades):,} trades" in repr(apart)
     assert sum(lived) > 3_000  # most days are lived together
 
 
