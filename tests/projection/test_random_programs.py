@@ -38,7 +38,8 @@ def test_nearly_all_are_certified_without_help():
 def test_answers_agree_with_cvxpy_within_both_distance_bounds():
     fast, slow = EngineChain(), EngineChain()
     compared = 0
-    for seed in range(30_000, 30_200):
+    # The last has a rule on a hundred-millionth of a weight, whose last place must not count as that of a weight.
+    for seed in [*range(30_000, 30_200), 30_275]:
         program = random_program(seed)
         if program.n > 60:
             continue

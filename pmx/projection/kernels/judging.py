@@ -8,8 +8,8 @@ from pmx.projection.kernels.compiled import compiled
 
 #: A soft rule overrun by no more than this is held: the excess is rounding, and enters the residual instead.
 ROUNDING = 1e-12
-#: Where a large price would make rounding look like distance, a rule this close to its limit, in units of what its
-#: terms sum to where that is more than 1, is taken to be on it: the sum that says otherwise is not known better.
+#: Where a large price would make rounding look like distance, a rule this close to its limit, in units of a weight that
+#: it sees (or of what its terms sum to, where that is more), is taken to be on it: its sum is not known better.
 LAST_PLACE = 1e-15
 #: Half a unit in the last place of 1.
 ROUND_OFF = 1.2e-16
@@ -160,7 +160,8 @@ def judge(
         if np.isinf(penalty[k]) or excess <= ROUNDING:
             residual = max(residual, excess)
         gap += _row_gap(rows[k], value[k], lo[k], hi[k], penalty[k], ROUNDING * unit, 0.0)
-        moved += _row_gap(rows[k], value[k], lo[k], hi[k], penalty[k], ROUNDING * unit, LAST_PLACE * max(1.0, terms[k]))
+        last = LAST_PLACE * max(unit, terms[k])
+        moved += _row_gap(rows[k], value[k], lo[k], hi[k], penalty[k], ROUNDING * unit, last)
     if traded:
         over = 0.5 * trade - turnover_max
         if np.isinf(turnover_penalty) or over <= ROUNDING:
