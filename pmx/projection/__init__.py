@@ -6,6 +6,7 @@ from pmx.projection.certificate import Certificate, certify
 from pmx.projection.chain import EngineChain
 from pmx.projection.explain import RELAXED_ABOVE
 from pmx.projection.frame import Inputs
+from pmx.projection.journal import Journal, recorded, recording
 from pmx.projection.one_off import by_position, project_to_feasible, solve
 from pmx.projection.program import Cone, Point, Program, RuleRecord
 from pmx.projection.projector import Projector
@@ -19,6 +20,7 @@ __all__ = [
     "Cone",
     "EngineChain",
     "Inputs",
+    "Journal",
     "Point",
     "Program",
     "Projector",
@@ -28,5 +30,7 @@ __all__ = [
     "by_position",
     "certify",
     "project_to_feasible",
+    "recorded",
+    "recording",
     "solve",
 ]

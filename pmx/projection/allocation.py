@@ -6,7 +6,9 @@ import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,6 @@ from pmx.policy import CASH
 from pmx.portfolio import LinearRules
 from pmx.projection.certificate import HARD_TOLERANCE, Certificate, cone_violation
 from pmx.projection.explain import (
-    RELAXED_ABOVE,
     RuleFigures,
     RuleReading,
     attribution_table,
@@ -24,9 +25,11 @@ from pmx.projection.explain import (
     rule_figures,
     rules_table,
 )
-from pmx.projection.program import Array, Index, Point, Program
+from pmx.projection.program import Array, Index, Point, Program, objective
 from pmx.projection.residual import Residual
 from pmx.projection.sheet import Solved
+from pmx.projection.what_if import with_bound
+from pmx.projection.words import in_words
 
 
 class Status(enum.StrEnum):
@@ -64,6 +67,8 @@ class Allocation:
         Signed weights to what they break of the user's own constraints.
     cash_min : float, fraction of NAV
         What stays in cash when there is a residual symbol.
+    again : callable or None
+        Another program of the same positions to its allocation.
     """
 
     certificate: Certificate
@@ -75,6 +80,11 @@ class Allocation:
     cash_min: float = 0.0
     given_cash: float | None = None
     own_violations: Callable[[Array], dict[str, float]] | None = None
+    again: Callable[[Program], Allocation] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what solves again, which holds a compiled problem that cannot be copied."""
+        return {**self.__dict__, "again": None}
 
     def __post_init__(self) -> None:
         self.signed.setflags(write=False)
@@ -170,6 +180,11 @@ class Allocation:
         return rules_table(self.readings)
 
     @cached_property
+    def unique(self) -> bool:
+        """Whether the rules' prices, and so the attribution, are the only ones that explain these weights."""
+        return all(rule.unique for rule in self.readings)
+
+    @cached_property
     def attribution(self) -> pd.DataFrame:
         """One row a position: target, what each rule took or gave, weight; rows sum exactly."""
         if self.program is None or self.point is None:
@@ -184,6 +199,53 @@ class Allocation:
             return 1.0 - math.fsum(np.abs(self.signed).tolist())
         return 1.0 - math.fsum((rule * self.solved.point.u).tolist())
 
+    @property
+    def objective(self) -> float:
+        """What the answer costs, in the units in which shadow prices count: distance, trading, and penalties."""
+        return 0.0 if self.solved is None else objective(self.solved.program, self.solved.point)
+
+    def what_if(self, rule: str, bound: float) -> Allocation:
+        """Return the allocation that would have come out had one rule another bound.
+
+        Everything else stays: wishes, holdings, gates, penalties. For a small step the rule's ``shadow_price`` says how
+        much the objective changes, ``objective(bound) ≈ objective − shadow_price · step``, where ``step`` is how far
+        the bound is relaxed. Where a price is not ``unique``, relaxing gains at most that much, and tightening costs at
+        least that much.
+
+        Parameters
+        ----------
+        rule : str
+            Name of a rule in :attr:`rules`.
+        bound : float
+            Its new bound, in the units of the table's ``bound``: that limit moves. Of a rule that bounds several
+            positions all bounds move, by as much.
+
+        Raises
+        ------
+        DataError
+            When there is no such rule, the rule has no bound, the bound is not a number, or this allocation cannot be
+            solved again because the layer was bypassed or it was unpickled.
+        InfeasibleError, SolverError
+            As for any other solve.
+
+        Examples
+        --------
+        >>> import pandas as pd, pmx
+        >>> wish = pd.Series({"SP500": 0.10, "WTI": 0.10, "GOLD": 0.10})
+        >>> alloc = pmx.project_to_feasible(wish, pmx.load_policy())
+        >>> alloc.what_if("market.commodities.cap", 0.12).weights.round(3).to_dict()
+        {}
+        """
+        if self.again is None or self.program is None:
+            raise DataError("this allocation cannot be solved again (bypassed, or unpickled); solve it first")
+        reading = next((reading for reading in self.readings if reading.name == rule), None)
+        if reading is None:
+            names = [reading.name for reading in self.readings]
+            near = get_close_matches(rule, names, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(names)}"
+            raise DataError(f"there is no rule {rule!r} in this allocation; {hint}")
+        return self.again(with_bound(self.program, reading, bound))
+
     def __repr__(self) -> str:
         c = self.certificate
         return (
@@ -193,27 +255,7 @@ class Allocation:
 
     def explain(self) -> str:
         """Return the allocation in words: each position that was cut, by which rules and how much."""
-        lines = [f"{self.status.advice}"]
-        table = self.attribution
-        rules = [column for column in table.columns if column not in ("target", "weight")]
-        for i, (bucket, symbol) in enumerate(self.index.tolist()):
-            row = table.iloc[i]
-            if abs(float(row["weight"]) - float(row["target"])) < 5e-7:
-                continue
-            moves = [(name, float(row[name])) for name in rules if abs(float(row[name])) >= 5e-7]
-            if moves:
-                reasons = ", ".join(f"{name} {move:+.2%}" for name, move in moves)
-                lines.append(f"{bucket}/{symbol} wanted {row['target']:.2%}, gets {row['weight']:.2%}: {reasons}")
-        for rule in self.readings:
-            if rule.violation > RELAXED_ABOVE:
-                asked = f"{'at least' if rule.value < rule.bound else 'at most'} {rule.bound:.2%}"
-                lines.append(f"{rule.name} gave way: {rule.value:.2%} where {asked} is asked ({rule.source})")
-        c = self.certificate
-        lines.append(
-            f"Proof: worst hard-rule violation {c.primal_residual:.1e}; at most {c.distance_bound:.1e} of NAV from the "
-            f"exact optimum{', of limits moved by that violation' if c.primal_residual > 0.0 else ''} ({c.engine})."
-        )
-        return "\n".join(lines)
+        return in_words(self)
 
     # -- for code that changes the weights afterwards -------------------------------------------------------
 

@@ -10,7 +10,7 @@ certificate is logged and named in the certificate's ``note``. When none is left
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -85,10 +85,18 @@ class EngineChain:
         cvxpy solver names, in the order in which they are tried.
     room : callable, optional
         Returns the shape to compile for when cvxpy is first needed.
+    positions : sequence of (bucket, symbol), optional
+        What to call positions when rules clash.
     """
 
-    def __init__(self, solvers: tuple[str, ...] = ("CLARABEL",), room: Callable[[], Shape] | None = None) -> None:
+    def __init__(
+        self,
+        solvers: tuple[str, ...] = ("CLARABEL",),
+        room: Callable[[], Shape] | None = None,
+        positions: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.solvers = solvers
+        self.positions = positions
         self._room = room
         self._compiled: CvxpyEngine | None = None
 
@@ -132,11 +140,13 @@ class EngineChain:
             answer = self._try_newton(job, misses)
             if answer is not None:
                 return answer
+        if misses and not program.cones:
+            require_feasible(program, self.positions)  # takes milliseconds; compiling a cvxpy problem takes longer
         if engine != "newton":
             answer = self._try_cvxpy(job, misses)
             if answer is not None:
                 return answer
-        require_feasible(program)
+        require_feasible(program, self.positions)
         raise SolverError(
             "no engine produced an answer that its certificate accepts ("
             + "; ".join(misses)
@@ -168,7 +178,7 @@ class EngineChain:
                 guess = engine.solve(scaled, solver)
             except EngineFailureError as failure:
                 if failure.infeasible:
-                    require_feasible(job.program)
+                    require_feasible(job.program, self.positions)
                 misses.append(str(failure))
                 log.info("%s", failure)
                 continue
@@ -187,7 +197,7 @@ class EngineChain:
         )
         certificate = certify(program, point, "closed form", "no positions")
         if not certificate.accepted:
-            require_feasible(program)
+            require_feasible(program, self.positions)
             raise SolverError("a constraint on an empty universe cannot be certified; add positions or drop it")
         return point, certificate
 

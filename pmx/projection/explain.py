@@ -18,9 +18,11 @@ import numpy as np
 import pandas as pd
 
 from pmx.projection.kernels import kernel
-from pmx.projection.program import Array, Point, Program, RuleRecord
+from pmx.projection.least_prices import sets, shared
+from pmx.projection.program import Array, Index, Point, Program, RuleRecord
 from pmx.projection.response import linear_term
 from pmx.projection.sheet import Solved
+from pmx.projection.uniqueness import settled
 
 BINDING = 1e-9
 #: A soft rule has given way when it is overrun by more than this.
@@ -56,6 +58,9 @@ class RuleReading(NamedTuple):
         How far it is overrun; more than rounding only for a soft rule.
     implied_by : str
         A tighter rule with the same left-hand side; empty if there is none.
+    unique : bool
+        Whether no other price explains the answer. Where others do, the prices shown are the ones with the smallest
+        sum of squares.
     """
 
     name: str
@@ -68,6 +73,7 @@ class RuleReading(NamedTuple):
     binding: bool
     violation: float
     implied_by: str
+    unique: bool
 
 
 class RuleFigures(NamedTuple):
@@ -143,9 +149,12 @@ def read_rules(program: Program, point: Point, added: Mapping[str, float] | None
 
     ``added`` is what something beside the positions (the residual symbol) adds to a rule's left-hand side, by name.
     """
-    force = forces(program, point)
+    force, together, unique = forces(program, point), shared(program), settled(program, point)
     more = added or {}
-    return [_read(program, point, force, i, rule, more.get(rule.name, 0.0)) for i, rule in enumerate(program.rules)]
+    return [
+        _read(program, point, force, together, i, rule, more.get(rule.name, 0.0), bool(unique[i]))
+        for i, rule in enumerate(program.rules)
+    ]
 
 
 def rule_figures(solved: Solved, added: Mapping[str, float] | None = None) -> RuleFigures:
@@ -166,7 +175,7 @@ def rule_figures(solved: Solved, added: Mapping[str, float] | None = None) -> Ru
     beside = np.array([more.get(name, 0.0) for name in frame.names]) if more else frame.nothing
     binding, price, violation, gave_way = kernel("reading", "read_rules")(
         frame.law, frame.long, sheet.sign, sheet.target, sheet.clamp, sheet.room, sheet.least, sheet.most,
-        numbers.positions, numbers.owners, numbers.limit_owners, point.u, point.rows, point.turnover, beside,
+        numbers.positions, numbers.owners, numbers.limits, point.u, point.rows, point.turnover, beside,
         frame.soft,
     )  # fmt: skip
     return RuleFigures(frame.names, frame.sources, binding, price, violation, gave_way)
@@ -178,18 +187,29 @@ def rules_table(readings: Sequence[RuleReading]) -> pd.DataFrame:
     return pd.DataFrame([reading[1:] for reading in readings], index=index, columns=RULE_COLUMNS)
 
 
-def _read(program: Program, point: Point, force: Forces, i: int, rule: RuleRecord, added: float) -> RuleReading:
+def _read(
+    program: Program,
+    point: Point,
+    force: Forces,
+    together: Index,
+    i: int,
+    rule: RuleRecord,
+    added: float,
+    unique: bool,
+) -> RuleReading:
     implied_by = ""
     if rule.kind == "row":
         value = float(program.A[rule.index] @ point.u) + added
         lo, hi = rule.lo, rule.hi
         y = float(point.rows[rule.index])
         above, below = int(program.hi_owner[rule.index]), int(program.lo_owner[rule.index])
-        price = abs(y) if i == (above if y > 0 else below) else 0.0
+        share = int(together[int(y > 0.0), rule.index])
+        price = abs(y) / share if y and sets(program, i, rule, upper=y > 0.0) else 0.0
         owner = above if np.isfinite(hi) else below
         if rule.complement:
             value, lo, hi = 1.0 - value, 1.0 - hi, 1.0 - lo
-        implied_by = "" if owner in (i, -1) else program.rules[owner].name
+        own = sets(program, i, rule, upper=bool(np.isfinite(rule.hi)))
+        implied_by = "" if own or owner == -1 else program.rules[owner].name
     elif rule.kind == "turnover":
         value, lo, hi, price = program.turnover(point.u), -np.inf, rule.hi, point.turnover
     elif rule.kind == "bound":
@@ -209,6 +229,7 @@ def _read(program: Program, point: Point, force: Forces, i: int, rule: RuleRecor
         binding=slack <= BINDING,
         violation=max(0.0, -slack),
         implied_by=implied_by,
+        unique=unique,
     )
 
 
@@ -268,7 +289,8 @@ def attribution_table(
     wish = solved if wished is None else wished
     if np.any(wish != solved):
         moves = {THROUGH_ZERO: solved - wish, **moves}
-    return pd.DataFrame({"target": wish, **moves, "weight": weight}, index=index)
+    columns = {name: move + 0.0 for name, move in moves.items()}  # no −0.0
+    return pd.DataFrame({"target": wish, **columns, "weight": weight}, index=index)
 
 
 def _absorb_rounding(moves: list[Array], change: Array) -> Array:
@@ -294,9 +316,11 @@ def _moves(program: Program, point: Point) -> dict[str, Array]:
     def add(owner: int, move: Array) -> None:
         moves[owner] = moves[owner] + move if owner in moves else move
 
-    for k in np.flatnonzero(point.rows):
-        y = float(point.rows[k])
-        add(int(program.hi_owner[k] if y > 0 else program.lo_owner[k]), scale * program.A[k] * y)
+    together = shared(program)
+    for i, rule in enumerate(program.rules):
+        y = float(point.rows[rule.index]) if rule.kind == "row" else 0.0
+        if y and sets(program, i, rule, upper=y > 0.0):
+            add(i, scale * program.A[rule.index] * (y / int(together[int(y > 0.0), rule.index])))
     for i, rule in enumerate(program.rules):
         if rule.kind == "cone":
             for cone in rule.cones:

@@ -106,6 +106,8 @@ class Frame:
         Of the rules.
     soft : array of bool, shape (n_rules,)
         Which rules may give way.
+    ranked : bool
+        Whether some of them give way by rank.
     at_risk : int
         The row that is the weight at risk; −1 if there is none.
     shown : array, shape (K, n)
@@ -122,6 +124,7 @@ class Frame:
     names: tuple[str, ...]
     sources: tuple[str, ...]
     soft: np.ndarray
+    ranked: bool
     at_risk: int
     nothing: Array
     shown: Array
@@ -179,17 +182,22 @@ class FrameBuilder:
         hi: float = np.inf,
         clamp: int = -1,
         soft: tuple[int, float] | None = None,
+        rank: int = 0,
+        most: float | None = None,
         complement: bool = False,
     ) -> None:
         """Add ``lo ≤ coefficients · u ≤ hi``.
 
         ``clamp`` is the bucket whose clamp sets ``hi``; ``soft`` says how the penalty is scaled, and its multiple.
+        ``rank`` and ``most`` are as in :class:`RuleRecord`; a ranked rule has no penalty.
         """
         long = long + 0.0  # −0.0 and 0.0 are the same row
         short = long if short is None else short + 0.0
-        # Soft rules each pay their own price, so only hard ones share a row.
+        soft = None if rank else soft
+        alone = soft is not None or rank > 0
+        # Soft rules each pay their own price or give way by their own amount, so only hard ones share a row.
         seen = np.concatenate([long[self.longs], short[self.shorts]]).tobytes()
-        k = self._row_of.setdefault(seen, len(self.long)) if soft is None else len(self.long)
+        k = len(self.long) if alone else self._row_of.setdefault(seen, len(self.long))
         if k == len(self.long):
             self.long.append(long)
             self.short.append(short)
@@ -200,7 +208,20 @@ class FrameBuilder:
         if clamp >= 0:
             self.varying.append(len(self.records))
         source = self.policy.source(key)
-        self.records.append(RuleRecord(name, source, soft is None, "row", index=k, lo=lo, hi=hi, complement=complement))
+        self.records.append(
+            RuleRecord(
+                name,
+                source,
+                not alone,
+                "row",
+                index=k,
+                lo=lo,
+                hi=hi,
+                complement=complement,
+                rank=rank,
+                most=np.inf if most is None else most,
+            )
+        )
 
     def long_only(self, name: str, key: str, members: Index) -> None:
         """Add ``u ≤ 0`` on those of some positions that are short."""
@@ -215,11 +236,16 @@ class FrameBuilder:
         self.cap_rule[caps.at] = len(self.records) + np.arange(len(caps.at))
         self.records.extend(caps.records)
 
-    def turnover_rule(self, cap: float, multiple: float) -> None:
-        """Add ``½ Σ|u − p| ≤ cap``, at ``multiple`` times the strongest pull."""
+    def turnover_rule(self, cap: float) -> None:
+        """Add ``½ Σ|u − p| ≤ cap``, as hard as the policy says."""
+        rule = self.policy.execution.turnover
+        multiple = np.inf if rule.hard or rule.rank else rule.penalty
         self.turnover, self.turnover_rule_number = (cap, multiple), len(self.records)
         source = self.policy.source("execution.turnover.max")
-        self.records.append(RuleRecord("turnover.max", source, np.isinf(multiple), "turnover", hi=cap))
+        most = np.inf if rule.max_violation is None else rule.max_violation
+        self.records.append(
+            RuleRecord("turnover.max", source, rule.hard, "turnover", hi=cap, rank=rule.rank, most=most)
+        )
 
     def liquidity(self, symbol: str, members: Index) -> None:
         """Add a limit on the trade of a symbol. Buying is hard; selling is as hard as the policy says.
@@ -229,8 +255,9 @@ class FrameBuilder:
         """
         self.liquidity_rule[members] = len(self.records)
         source = self.policy.source("execution.liquidity.participation")
-        hard = self.policy.execution.liquidity.hard
-        self._varying_bound(f"liquidity.{symbol}", source, hard, members)
+        rule = self.policy.execution.liquidity
+        most = np.inf if rule.max_violation is None else rule.max_violation
+        self._varying_bound(f"liquidity.{symbol}", source, rule.hard, members, rank=rule.rank, most=most)
 
     def gated(self, symbol: str, members: Index, mode: str) -> None:
         """Let a symbol only be reduced, or not be held at all."""
@@ -247,11 +274,23 @@ class FrameBuilder:
         source = self.policy.source("risk_buckets.portfolio.volatility_max")
         self.records.append(RuleRecord("volatility.max", source, True, "cone", cones=(0,), hi=cap))
 
-    def _varying_bound(self, name: str, source: str, hard: bool, members: Index) -> None:
+    def _varying_bound(
+        self, name: str, source: str, hard: bool, members: Index, *, rank: int = 0, most: float = np.inf
+    ) -> None:
         self.varying.append(len(self.records))
         none = np.full(len(members), np.inf)
         self.records.append(
-            RuleRecord(name, source, hard, "bound", members=members, member_upper=none, member_lower=-none)
+            RuleRecord(
+                name,
+                source,
+                hard,
+                "bound",
+                members=members,
+                member_upper=none,
+                member_lower=-none,
+                rank=rank,
+                most=most,
+            )
         )
 
     def finish(self, metric: int, *, trading: bool) -> Frame:
@@ -284,7 +323,7 @@ class FrameBuilder:
             turnover_multiple=float(self.turnover[1]),
             cost=float(turnover.cost) if trading else 0.0,
             liquidity_rule=self.liquidity_rule,
-            liquidity_multiple=np.inf if liquidity.hard else float(liquidity.penalty),
+            liquidity_multiple=np.inf if liquidity.hard or liquidity.rank else float(liquidity.penalty),
             gate=self.gate,
             gate_rule=self.gate_rule,
             bounds_rule=self.bounds_rule,
@@ -299,6 +338,7 @@ class FrameBuilder:
             tuple(rule.name for rule in self.records),
             tuple(rule.source for rule in self.records),
             np.array([not rule.hard for rule in self.records], dtype=bool),
+            any(rule.rank for rule in self.records),
             next((rule.index for rule in self.records if rule.name == "barbell.safe.floor"), -1),
             np.zeros(len(self.records)),
             _read_only(long),

@@ -1,8 +1,8 @@
-"""When the hard rules cannot hold together: which ones, the cheapest way out, and a proof.
+"""When the hard rules cannot hold together: which ones, the proof, and the cheapest way out.
 
-The linear rules are tested by a linear program that lets every hard rule give way at a price of one per unit of NAV:
-its optimum is the cheapest relaxation, its duals are Farkas multipliers. Rules are then dropped one by one while the
-rest still clash, which leaves a minimal set.
+A minimal set is what a deletion filter leaves: every rule that takes part in a proof is dropped once; where the others
+still clash, their proof takes the place of the first one. Both verdicts of each deletion are exact. The relaxation is
+read off a point that obeys every rule but for those amounts, so that it is enough by construction.
 
 References
 ----------
@@ -11,159 +11,81 @@ Chinneck (2008), Feasibility and Infeasibility in Optimization, chapter 6 (elast
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
-from scipy.optimize import linprog
 
-from pmx.errors import InfeasibleError
-from pmx.projection.program import Array, Program
-
-#: Hard rules clash when they must be relaxed by more than this, fraction of NAV.
-CLASH = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Every hard limit as ``B u ≤ c`` with the index of its rule; −1 for ``u ≥ 0``, which never gives way.
-
-    A hard turnover rule is written with ``n`` further columns ``z ≥ |u − p|``.
-    """
-
-    B: Array
-    c: Array
-    rule: np.ndarray
+from pmx.errors import SolverError
+from pmx.projection.elastic import least_overrun, limits_of
+from pmx.projection.farkas import Weighted, free_bounds, least_excess
+from pmx.projection.feasibility import contradiction, only
+from pmx.projection.program import Program
+from pmx.projection.refusal import Positions, refusal
 
 
-def require_feasible(program: Program) -> None:
+def require_feasible(program: Program, positions: Positions = ()) -> None:
     """Raise when the hard rules of a program cannot hold together; return quietly otherwise.
+
+    Of linear rules the verdict is exact: there is an error only with a proof in rational arithmetic, and none only if
+    a point obeys every limit within ``CLASH``. Cones are judged as sharply as their solver can.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    positions : sequence of (bucket, symbol), optional
+        What to call the positions.
 
     Raises
     ------
     InfeasibleError
-        With a minimal set of rule names, the cheapest relaxation and multipliers.
+        With a minimal set of rules, the cheapest relaxation and the multipliers that prove the clash.
     """
-    limits = _limits(program)
-    relaxation, multipliers = _elastic(limits)
-    if sum(relaxation.values()) > CLASH:
-        clash = _minimal(limits, sorted(multipliers))
-        proof = _elastic(only(limits, clash))[1]
-        refuse(program, clash, relaxation, proof)
+    proof = contradiction(program)
+    if proof is not None:
+        proof = minimal(program, proof)
+        confirm(program, proof)
+        raise refusal(program, proof, cheapest(program), positions, proven_minimal=True)
     if program.cones:
         from pmx.projection.infeasibility_conic import require_cones
 
-        require_cones(program, limits)
+        require_cones(program, positions)
 
 
-def _limits(program: Program) -> Limits:
-    n = program.n
-    B: list[Array] = []
-    c: list[float] = []
-    rule: list[int] = []
-
-    def add(row: Array, bound: float, owner: int) -> None:
-        if np.isfinite(bound):
-            B.append(row)
-            c.append(bound)
-            rule.append(owner)
-
-    for k in np.flatnonzero(np.isinf(program.penalty)):
-        add(program.A[k], float(program.hi[k]), int(program.hi_owner[k]))
-        add(-program.A[k], -float(program.lo[k]), int(program.lo_owner[k]))
-    unit = np.eye(n)
-    for j in range(n):
-        add(unit[j], float(program.upper[j]), int(program.upper_owner[j]))
-        add(-unit[j], -float(program.lower[j]), int(program.lower_owner[j]))
-    if not (program.has_turnover_rule and np.isinf(program.turnover_penalty)):
-        return Limits(np.array(B).reshape(len(B), n), np.array(c), np.array(rule, dtype=np.intp))
-    owner = next(i for i, r in enumerate(program.rules) if r.kind == "turnover")
-    wide = np.hstack([np.array(B).reshape(len(B), n), np.zeros((len(B), n))])
-    trades = np.vstack([np.hstack([unit, -unit]), np.hstack([-unit, -unit])])
-    cap = np.concatenate([np.zeros(n), np.full(n, 0.5)])
-    return Limits(
-        np.vstack([wide, trades, cap]),
-        np.concatenate([c, program.previous, -program.previous, [program.turnover_max]]),
-        np.concatenate([rule, np.full(2 * n, -1), [owner]]).astype(np.intp),
-    )
+def minimal(program: Program, proof: list[Weighted]) -> list[Weighted]:
+    """Return a proof of which every rule is needed: without any one of them, the others can hold together."""
+    for rule in sorted({w.rule for w in proof}):
+        others = {w.rule for w in proof} - {rule}
+        proof = contradiction(only(program, others)) or proof
+    return proof
 
 
-def only(limits: Limits, rules: list[int]) -> Limits:
-    """Return the limits of some rules, and those that never give way."""
-    keep = np.isin(limits.rule, [*rules, -1])
-    return Limits(limits.B[keep], limits.c[keep], limits.rule[keep])
+def confirm(program: Program, proof: Sequence[Weighted]) -> None:
+    """Check a proof in rational arithmetic, from the limits and multipliers alone.
+
+    Raises
+    ------
+    SolverError
+        When they do not prove that the limits clash.
+    """
+    excess = least_excess(program, proof)
+    if excess is None or excess <= 0:
+        names = ", ".join(dict.fromkeys(program.rules[w.rule].name for w in proof))
+        raise SolverError(f"{names} seem to clash, but the proof of it does not hold; please report the policy")
 
 
-def _elastic(limits: Limits) -> tuple[dict[int, float], dict[int, float]]:
-    """Return the cheapest relaxation and the multipliers, both by rule index."""
-    names = sorted(set(limits.rule.tolist()) - {-1})
-    if not names:
-        return {}, {}
-    column = {rule: i for i, rule in enumerate(names)}
-    give = np.zeros((len(limits.c), len(names)))
-    for k, rule in enumerate(limits.rule):
-        if rule >= 0:
-            give[k, column[int(rule)]] = -1.0
-    width = limits.B.shape[1]
-    answer = linprog(
-        np.concatenate([np.zeros(width), np.ones(len(names))]),
-        A_ub=np.hstack([limits.B, give]),
-        b_ub=limits.c,
-        bounds=[(None, None)] * width + [(0.0, None)] * len(names),
-        method="highs",
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
-    )
-    if answer.x is None:
-        return {}, {}
-    slack = answer.x[width:]
-    relaxation = {rule: float(s) for rule, s in zip(names, slack, strict=True) if s > CLASH}
-    multipliers: dict[int, float] = {}
-    for rule, price in zip(limits.rule, -answer.ineqlin.marginals, strict=True):
-        if rule >= 0 and price > 1e-12:
-            multipliers[int(rule)] = multipliers.get(int(rule), 0.0) + float(price)
-    return relaxation, multipliers
+def cheapest(program: Program) -> dict[int, float]:
+    """Return by how much rules, by index, must give way at least in all; every rule's own limits count."""
+    limits = limits_of(program, every=True)
+    u = least_overrun(limits, set(limits.rule.tolist()) - {-1})
+    if u is None:
+        return {}
+    overruns = limits.overruns(np.clip(u, *free_bounds(program)))
+    return {rule: _rounded_up(amount) for rule, amount in sorted(overruns.items())}
 
 
-def _minimal(limits: Limits, candidates: list[int]) -> list[int]:
-    """Drop every rule without which the others still clash."""
-    kept = list(candidates)
-    for rule in candidates:
-        rest = [other for other in kept if other != rule]
-        if sum(_elastic(only(limits, rest))[0].values()) > CLASH:
-            kept = rest
-    return kept
-
-
-def _with_twins(program: Program, relaxation: dict[int, float]) -> dict[int, float]:
-    """Add the rules on the same row that would stop a relaxed rule before it has given way as far as it must."""
-    full = dict(relaxation)
-    for i, amount in relaxation.items():
-        rule = program.rules[i]
-        if rule.kind != "row":
-            continue
-        reach_up = rule.hi + amount if program.hi_owner[rule.index] == i else np.inf
-        reach_down = rule.lo - amount if program.lo_owner[rule.index] == i else -np.inf
-        for k, twin in enumerate(program.rules):
-            if k != i and twin.kind == "row" and twin.index == rule.index:
-                need = max(reach_up - twin.hi if np.isfinite(reach_up) else 0.0, 0.0)
-                need = max(need, twin.lo - reach_down if np.isfinite(reach_down) else 0.0)
-                if need > CLASH:
-                    full[k] = max(need, full.get(k, 0.0))
-    return full
-
-
-def refuse(program: Program, clash: list[int], relaxation: dict[int, float], multipliers: dict[int, float]) -> None:
-    """Raise for rules, given by index, that clash; their cheapest relaxation; their multipliers."""
-    rules = program.rules
-    relaxation = _with_twins(program, relaxation)
-    lines = [f"  {rules[i].name} ({rules[i].source})" for i in clash]
-    ways = [f"{rules[i].name} by {amount:.4%} of NAV" for i, amount in relaxation.items()]
-    raise InfeasibleError(
-        "these hard rules cannot hold together:\n"
-        + "\n".join(lines)
-        + "\nThe cheapest way out is to relax "
-        + ", ".join(ways)
-        + ".",
-        rules=tuple(rules[i].name for i in clash),
-        relaxation={rules[i].name: amount for i, amount in relaxation.items()},
-        multipliers={rules[i].name: price for i, price in multipliers.items()},
-    )
+def _rounded_up(amount: Fraction) -> float:
+    near = float(amount)
+    return near if Fraction(near) >= amount else math.nextafter(near, math.inf)

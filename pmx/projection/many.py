@@ -15,7 +15,8 @@ from pmx.projection.frame import Inputs
 from pmx.projection.program import Array
 
 if TYPE_CHECKING:
-    from pmx.projection.projector import Gates, Projector, RiskScale
+    from pmx.projection.projector import Projector, RiskScale
+    from pmx.projection.universe import Gates
 
 Table = Array | pd.DataFrame
 #: Rows that are checked at a time, so that no large temporary is made.
@@ -52,7 +53,7 @@ class Many:
         if self.held is not None and self.held.shape != self.wish.shape:
             raise DataError(f"previous has {len(self.held)} accounts, targets have {self.size}; give one row for each")
         self.scale = self._scales(risk_scale)
-        self.gated, self.covariance = projector.gates(gated), covariance
+        self.gated, self.covariance = projector.universe.gates(gated), covariance
         limited = projector.policy.execution.liquidity.participation is not None
         self.adv = adv if limited else None
         self.nav = np.ones(1) if self.adv is None else self._nav(nav)
@@ -187,8 +188,10 @@ class Many:
             return solve_accounts(accounts, None, (), None, p.index, self.labels, self.one, **how)
         clamped = [name for b, name in enumerate(p.policy.risk_buckets.buckets) if np.isfinite(clamp[:, b]).any()]
         held = None if self.held is None else np.zeros(n)
-        room = None if held is None else p.tradable(self.adv, 1.0)
-        shared = Inputs(np.ones(n), np.ones(n), held=held, tradable=room, covariance=p.covariance_of(self.covariance))
+        room = None if held is None else p.universe.tradable(self.adv, 1.0)
+        shared = Inputs(
+            np.ones(n), np.ones(n), held=held, tradable=room, covariance=p.universe.covariance_of(self.covariance)
+        )
         p.book.require_volume(shared)
         frame = p.book.frame(
             np.ones(n, bool), self._ever_short(), clamped, held is not None, room, self.gated, bounds=bounds

@@ -12,10 +12,9 @@ import numpy as np
 from pmx.projection.certificate import Certificate, from_figures
 from pmx.projection.grouping import Grouping
 from pmx.projection.kernels import kernel
+from pmx.projection.least_prices import with_least_prices
 from pmx.projection.program import Point, Program
 from pmx.projection.sheet import Numbers, Sheet, Solved
-
-NO_CONES = np.zeros(0)
 
 
 def solve_dual(program: Program, unit: float = 1.0, start: Point | None = None) -> tuple[Point, int]:
@@ -48,8 +47,7 @@ def solve_dual(program: Program, unit: float = 1.0, start: Point | None = None) 
         rows,
         0.0 if start is None else start.turnover,
     )
-    kernel("solving", "lower_prices")(p.A, *metric, p.lo, p.hi, p.penalty, u, rows, turnover, NO_CONES)
-    return Point(u=u, rows=rows, turnover=turnover), int(rounds)
+    return with_least_prices(program, Point(u=u, rows=rows, turnover=turnover)), int(rounds)
 
 
 def answer(sheet: Sheet, start: Point | None = None) -> tuple[Solved, Certificate]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from pmx.errors import DataError
 from pmx.policy import CASH, Policy
 from pmx.projection.allocation import Allocation
 from pmx.projection.chain import Engine
-from pmx.projection.projector import LEVELS, Gates, Projector, as_positions, bypass
+from pmx.projection.journal import Journal, recorded
+from pmx.projection.projector import Projector, bypass
+from pmx.projection.universe import LEVELS, Gates, as_positions
 
 
 def solve(
@@ -26,11 +29,15 @@ def solve(
     adv: Mapping[str, float] | pd.Series | None = None,
     nav: float | None = None,
     engine: Engine = "auto",
+    journal: Journal | str | PathLike[str] | None = None,
 ) -> Allocation:
     """Turn the router's relative weights into weights that obey the policy.
 
     The universe is every position named in ``relative_weights`` or ``previous``; what is held and not asked for is
     wished to zero. Parameters, result and errors are those of :meth:`Projector.solve`.
+
+    With a ``journal``, the solve is appended to it, for ``pmx verify``. A path is opened and checked for each call; for
+    many solves give an open :class:`Journal`.
 
     Examples
     --------
@@ -46,9 +53,9 @@ def solve(
         kind = type(relative_weights).__name__
         raise DataError(f"relative_weights must be a Series indexed by (bucket, symbol); got {kind}")
     if policy.bypassed:
-        return bypass(relative_weights)
+        return recorded(bypass(relative_weights), policy, journal)
     index = _universe(relative_weights, previous)
-    return Projector(policy, index).solve(
+    allocation = Projector(policy, index).solve(
         relative_weights,
         risk_scale=risk_scale,
         previous=previous,
@@ -58,6 +65,7 @@ def solve(
         nav=nav,
         engine=engine,
     )
+    return recorded(allocation, policy, journal)
 
 
 def project_to_feasible(
@@ -71,6 +79,7 @@ def project_to_feasible(
     adv: Mapping[str, float] | pd.Series | None = None,
     nav: float | None = None,
     engine: Engine = "auto",
+    journal: Journal | str | PathLike[str] | None = None,
 ) -> Allocation:
     """Return the weights closest to given ones that obey the policy.
 
@@ -88,6 +97,8 @@ def project_to_feasible(
         As in :meth:`Projector.solve`; needed only by policies whose rules need them.
     engine : {"auto", "newton", "cvxpy"}
         Which engine answers.
+    journal : Journal or path-like, optional
+        Where the solve is appended, as in :func:`solve`.
 
     Returns
     -------
@@ -100,14 +111,17 @@ def project_to_feasible(
         When a symbol belongs to no bucket, or a weight is not finite.
     InfeasibleError, SolverError
         As in :meth:`Projector.solve`.
+    LedgerError
+        When the journal cannot be appended to.
     """
     wish, cash = by_position(weights, policy, buckets)
     if policy.bypassed:
-        return bypass(wish, cash)
+        return recorded(bypass(wish, cash), policy, journal)
     held = None if previous is None else by_position(previous, policy, buckets)[0]
-    return Projector(policy, _universe(wish, held)).project(
+    allocation = Projector(policy, _universe(wish, held)).project(
         wish, previous=held, gated=gated, covariance=covariance, adv=adv, nav=nav, engine=engine
     )
+    return recorded(allocation, policy, journal)
 
 
 def by_position(

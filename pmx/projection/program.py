@@ -13,6 +13,7 @@ A program knows nothing of policies, files or solvers: engines solve it, the cer
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -77,6 +78,11 @@ class RuleRecord:
         The positions it bounds (for ``bound``).
     member_upper, member_lower : array, shape (m,)
         Its own bounds on them.
+    rank : int
+        Of a rule that gives way only where it must: rules of a lower rank give way first. 0 for hard rules and for
+        those that give way at a price.
+    most : float
+        How far a ranked rule may give way; inf if as far as it must.
     """
 
     name: str
@@ -91,6 +97,8 @@ class RuleRecord:
     member_lower: Array = field(default_factory=lambda: np.empty(0))
     cones: tuple[int, ...] = ()
     complement: bool = False
+    rank: int = 0
+    most: float = np.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,3 +207,16 @@ class Point:
     turnover: float = 0.0
     cones: tuple[Array, ...] = ()
     auxiliary: Array = field(default_factory=lambda: np.empty(0))
+
+
+def objective(program: Program, point: Point) -> float:
+    """Return ``½ Σ d (u − t)² + Σ κ |u − p| + Σ ρ v`` at a point."""
+    p, u = program, point.u
+    value = p.A @ u
+    soft = np.isfinite(p.penalty)
+    over = np.maximum(np.maximum(value - p.hi, p.lo - value), 0.0)[soft]
+    parts = [0.5 * p.distance * (u - p.target) ** 2, p.cost * np.abs(u - p.previous), p.penalty[soft] * over]
+    parts.append(p.floor_penalty * np.maximum(p.floor - u, 0.0))
+    if p.has_turnover_rule and np.isfinite(p.turnover_penalty):
+        parts.append(np.array([p.turnover_penalty * max(p.turnover(u) - p.turnover_max, 0.0)]))
+    return math.fsum(np.concatenate(parts).tolist())

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from pmx.errors import DataError, SolverError
-from pmx.policy import CASH, Policy
+from pmx.policy import Policy
 from pmx.portfolio import NavAllocator
 from pmx.projection.allocation import Allocation
 from pmx.projection.batch import ZERO, AllocationBatch, Errors
 from pmx.projection.certificate import Certificate
 from pmx.projection.chain import ENGINES, Engine, EngineChain
+from pmx.projection.feasibility import contradiction
 from pmx.projection.frame import Frame, Inputs
 from pmx.projection.kernels import kernel
 from pmx.projection.many import Many
 from pmx.projection.newton_engine import answer
 from pmx.projection.program import Array, Point, Program
+from pmx.projection.ranks import give_way, ranked
 from pmx.projection.residual import ResidualBook
 from pmx.projection.rules import NONE, RuleBook, plain
 from pmx.projection.sheet import Solved
+from pmx.projection.universe import Gates, Universe, as_positions
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -33,10 +35,7 @@ if TYPE_CHECKING:
     from pmx.projection.cvxpy_engine import Shape
     from pmx.projection.extra import ConstraintWriter, ExtraConstraints
 
-Gates = Mapping[str, str] | Iterable[str] | None
 RiskScale = Mapping[str, float] | pd.Series | Array | None
-GATE_MODES = ("reduce_only", "exit")
-LEVELS = ["bucket", "symbol"]
 
 
 class Given(NamedTuple):
@@ -70,6 +69,8 @@ class Projector:
     ----------
     index : MultiIndex (bucket, symbol)
         The positions, in the order of every array.
+    universe : Universe
+        The same, and what reads the inputs of a solve.
 
     Raises
     ------
@@ -96,20 +97,9 @@ class Projector:
         constraints: ConstraintWriter | None = None,
     ) -> None:
         self.policy = policy
-        try:
-            self.index = pd.MultiIndex.from_tuples(list(positions), names=LEVELS)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"the universe must be pairs (bucket, symbol); got {list(positions)[:3]}") from error
-        self._n = len(self.index)
-        if self.index.has_duplicates:
-            raise DataError(f"position {self.index[self.index.duplicated()][0]} is named twice in the universe")
-        self._position = {position: j for j, position in enumerate(self.index)}
-        self._symbols = self.index.get_level_values("symbol").tolist()
-        count = Counter(self._symbols)
-        self._holders = np.array([count[symbol] for symbol in self._symbols], dtype=np.float64)
+        self.universe = Universe(policy, positions)
+        self.index = self.universe.index
         self.book = RuleBook(policy, list(self.index))
-        if CASH in self.index.get_level_values("symbol"):
-            raise DataError(f"a position is named {CASH}, which stands for cash; rename the symbol")
         self._allocator = NavAllocator(policy)
         portfolio = policy.risk_buckets.portfolio
         self._residual: ResidualBook | None = None
@@ -117,7 +107,7 @@ class Projector:
             self._residual = ResidualBook(policy, list(self.index))
         solver = policy.execution.solver
         solvers = tuple(dict.fromkeys([solver.name, *solver.fallbacks]))
-        self._chain = EngineChain(solvers, room=lambda: self._room)
+        self._chain = EngineChain(solvers, room=lambda: self._room, positions=self.book.positions)
         trading = policy.execution
         #: Whether a position may be kept from turning to its other side at once.
         self.trading_limited = bool(
@@ -202,8 +192,8 @@ class Projector:
             When no engine produced an answer that its certificate accepts.
         """
         if self.policy.bypassed:
-            return bypass(self._as_series(relative_weights))
-        r = self._array(relative_weights, "relative_weights")
+            return bypass(self.universe.as_series(relative_weights))
+        r = self.universe.array(relative_weights, "relative_weights")
         budget = self._allocator.allocate(r, risk_scale, positions=self.index)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
         return self._project(r, budget.target, dict(budget.clamps), given)
@@ -229,8 +219,8 @@ class Projector:
         ``risk_scale`` below 1 clamps the bucket to its scaled maximum, ``max(scale · max_nav_frac, min_nav_frac)``.
         """
         if self.policy.bypassed:
-            return bypass(self._as_series(targets))
-        x = self._array(targets, "targets")
+            return bypass(self.universe.as_series(targets))
+        x = self.universe.array(targets, "targets")
         clamps = {} if risk_scale is None else self._allocator.scaled_maxima(self.index, risk_scale)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
         return self._project(x, np.abs(x), clamps, given)
@@ -306,145 +296,13 @@ class Projector:
         given = Many(self, targets, risk_scale, previous, gated, covariance, adv, nav, lower, upper)
         return given.solve(workers, chunk, progress, errors)
 
-    # -- inputs to arrays ------------------------------------------------------------------------------------
-
-    def _as_series(self, weights: pd.Series | Array) -> pd.Series:
-        if not isinstance(weights, np.ndarray):
-            return weights
-        if weights.shape != (self._n,):
-            raise DataError(f"weights have shape {weights.shape}; an array must be ({self._n},), as the index")
-        return pd.Series(weights, index=self.index)
-
-    def _array(self, series: pd.Series | Array, name: str, *, unlimited: bool = False) -> Array:
-        """Return weights as a new array in the order of the universe; finite, or ``unlimited`` and maybe inf."""
-        if isinstance(series, np.ndarray):
-            if series.shape != (self._n,):
-                raise DataError(f"{name} has shape {series.shape}; an array must be ({self._n},), as the index")
-            if series.dtype.kind not in "fiu":
-                raise DataError(f"{name} must hold real numbers, fractions; got {series.dtype}")
-            out = series.astype(np.float64)
-            if not np.isfinite(out).all() and not (unlimited and not np.isnan(out).any()):
-                raise self._not_finite(out, name)
-            return out
-        if not isinstance(series, pd.Series):
-            kind = type(series).__name__
-            raise DataError(f"{name} must be a Series indexed by (bucket, symbol), or an array; got {kind}")
-        if series.index.nlevels != 2:
-            raise DataError(
-                f"{name} must be a Series indexed by (bucket, symbol); got one by {series.index.name or 'one level'} "
-                "(an allocation's .positions has both, its .weights has not)"
-            )
-        try:
-            values = series.to_numpy(dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{name} must hold numbers, fractions: {error}") from error
-        if series.index is self.index or series.index.equals(self.index):
-            out = values.copy()
-        else:
-            out = np.zeros(self._n)
-            if series.index.has_duplicates:
-                raise DataError(f"{name} names position {series.index[series.index.duplicated()][0]} twice")
-            for position, value in zip(series.index, values, strict=True):
-                j = self._position.get(position)
-                if j is None:
-                    raise DataError(
-                        f"{name} names position {position}, which is not in the projector's universe; build the "
-                        "projector with it"
-                    )
-                out[j] = value
-        if not np.isfinite(out).all() and not (unlimited and not np.isnan(out).any()):
-            raise self._not_finite(out, name)
-        return out
-
-    def _not_finite(self, values: Array, name: str) -> DataError:
-        bad = self.index[int(np.flatnonzero(~np.isfinite(values))[0])]
-        if name == "upper":
-            bad = self.index[int(np.flatnonzero(np.isnan(values))[0])]
-            return DataError(f"upper of position {bad} is not a number; give inf, or leave it out, for no bound")
-        return DataError(f"{name} of position {bad} is not a finite number; drop the position or give 0")
-
-    def gates(self, gated: Gates) -> dict[str, str]:
-        """Return gated symbols and their modes."""
-        if gated is None:
-            return {}
-        if isinstance(gated, pd.Series):
-            gated = dict(zip(gated.index, gated, strict=True))
-        if isinstance(gated, str):
-            raise DataError(f"gated must be a mapping or a list of symbols, not the single string {gated!r}")
-        if not isinstance(gated, Iterable):
-            raise DataError(f"gated must be a mapping or a list of symbols; got {type(gated).__name__}")
-        if not isinstance(gated, Mapping):
-            return dict.fromkeys(gated, self.policy.execution.gate_mode)
-        for symbol, mode in gated.items():
-            if mode not in GATE_MODES:
-                raise DataError(f"gate of {symbol} is {mode!r}; it must be 'reduce_only' or 'exit'")
-        return dict(gated)
-
-    def covariance_of(self, covariance: pd.DataFrame | Array | None) -> Array | None:
-        """Return the covariance of the positions' assets, shape (n, n)."""
-        return self._covariance(covariance, self._symbols)
-
-    def _covariance(self, covariance: pd.DataFrame | Array | None, symbols: list[str]) -> Array | None:
-        if covariance is None:
-            return None
-        if isinstance(covariance, np.ndarray):
-            if covariance.shape != (len(symbols), len(symbols)):
-                raise DataError(
-                    f"the covariance has shape {covariance.shape}; an array must have a row and a column for each of "
-                    f"the {len(symbols)} positions, or give a DataFrame by symbol"
-                )
-            return _sound_covariance(covariance.astype(np.float64), symbols)
-        if not isinstance(covariance, pd.DataFrame):
-            kind = type(covariance).__name__
-            raise DataError(
-                f"the covariance must be a DataFrame, symbol × symbol; got {kind}; name its rows and columns"
-            )
-        for labels in (covariance.index, covariance.columns):
-            if labels.has_duplicates:
-                raise DataError(f"the covariance names {labels[labels.duplicated()][0]} twice; keep one of them")
-        missing = [s for s in symbols if s not in covariance.index or s not in covariance.columns]
-        if missing:
-            raise DataError(f"the covariance has no row and column for {missing[0]}; add it or drop the position")
-        return _sound_covariance(covariance.reindex(index=symbols, columns=symbols).to_numpy(np.float64), symbols)
-
-    def _bounds(self, lower: pd.Series | Array | None, upper: pd.Series | Array | None) -> tuple[Array, Array] | None:
-        if lower is None and upper is None:
-            return None
-        least = np.zeros(self._n) if lower is None else self._array(lower, "lower")
-        if upper is None:
-            most = np.full(self._n, np.inf)
-        else:
-            most = self._array(upper, "upper", unlimited=True)
-            if isinstance(upper, pd.Series):
-                most = np.where(self.index.isin(upper.index), most, np.inf)
-        for name, values in (("lower", least), ("upper", most)):
-            if (values < 0.0).any():
-                j = int(np.argmin(values))
-                raise DataError(f"{name} of position {self.index[j]} is {values[j]}; sizes are not negative")
-        return np.maximum(least, 0.0), most
-
-    def tradable(self, adv: Mapping[str, float] | pd.Series | None, nav: float | None) -> Array | None:
-        """Return the largest trade of each position, shape (n,), fraction of NAV; None where nothing limits it."""
-        participation = self.policy.execution.liquidity.participation
-        if participation is None or adv is None:
-            return None
-        if nav is None or not np.isfinite(nav) or nav <= 0:
-            raise DataError(f"nav must be a positive number when adv is given; got {nav}")
-        value = np.array([float(adv[symbol]) if symbol in adv else np.nan for symbol in self._symbols])
-        if not (value >= 0.0).all() or np.isinf(value).any():
-            j = int(np.flatnonzero(~(value >= 0.0) | np.isinf(value))[0])
-            raise DataError(
-                f"adv of {self._symbols[j]} is {value[j]}; give its average daily value traded, in base currency"
-            )
-        return np.asarray(participation * value / nav / self._holders)
-
     # -- the solve -------------------------------------------------------------------------------------------
 
     def _project(self, side: Array, target: Array, clamps: dict[str, float], given: Given) -> Allocation:
         """Project sizes ``target`` on the sides that the signs of ``side`` say, each of shape (n,)."""
         if given.engine not in ENGINES:
             raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
-        held = None if given.previous is None else self._array(given.previous, "previous")
+        held = None if given.previous is None else self.universe.array(given.previous, "previous")
         lean = kernel("answering", "lean")
         sign, wish, turns = lean(plain(side), plain(target), NONE if held is None else held, self.trading_limited)
         inputs = Inputs(
@@ -452,19 +310,25 @@ class Projector:
             target,
             clamps,
             held,
-            gates=self.gates(given.gated),
-            tradable=self.tradable(given.adv, given.nav),
-            covariance=self.covariance_of(given.covariance),
-            bounds=self._bounds(given.lower, given.upper),
+            gates=self.universe.gates(given.gated),
+            tradable=self.universe.tradable(given.adv, given.nav),
+            covariance=self.universe.covariance_of(given.covariance),
+            bounds=self.universe.bounds(given.lower, given.upper),
         )
         if turns:
             inputs, solved, certificate = self._through_zero(inputs, side, given)
         else:
             solved, certificate = self._answer(inputs, given)
+        return self._allocation(inputs, wish, given, solved, certificate)
+
+    def _allocation(
+        self, inputs: Inputs, wish: Array, given: Given, solved: Solved, certificate: Certificate
+    ) -> Allocation:
         residual = None
         if self._residual is not None:
             symbols = [symbol for _, symbol in self._residual.positions]
-            residual = self._residual.residual(inputs, solved.point.u, self._covariance(given.covariance, symbols))
+            covariance = self.universe.covariance_between(given.covariance, symbols)
+            residual = self._residual.residual(inputs, solved.point.u, covariance)
         return Allocation(
             certificate=certificate,
             index=self.index,
@@ -474,7 +338,12 @@ class Projector:
             residual_part=residual,
             cash_min=self._cash_min,
             own_violations=None if self._extra is None else self._extra.violations,
+            again=partial(self._again, inputs, wish, given),
         )
+
+    def _again(self, inputs: Inputs, wish: Array, given: Given, program: Program) -> Allocation:
+        """Return the allocation that another program of the same positions gives."""
+        return self._allocation(inputs, wish, given, *self._by_chain(program, given.engine))
 
     def _through_zero(self, inputs: Inputs, side: Array, given: Given) -> tuple[Inputs, Solved, Certificate]:
         """Solve where trading is limited: a position takes the other side only once the rules let it leave this one.
@@ -497,7 +366,7 @@ class Projector:
         return inputs, *self._answer(inputs, given)
 
     def _answer(self, inputs: Inputs, given: Given) -> tuple[Solved, Certificate]:
-        if given.engine == "cvxpy" or self.has_cones or not self._n:
+        if given.engine == "cvxpy" or self.has_cones or not self.universe.n:
             return self._by_chain(self._write(inputs), given.engine)
         sheet = self.book.lay_out(inputs)
         start = None
@@ -516,6 +385,8 @@ class Projector:
     def _by_chain(
         self, program: Program, engine: Engine, missed: Certificate | None = None
     ) -> tuple[Solved, Certificate]:
+        if ranked(program) and contradiction(program) is not None:
+            program, missed = give_way(program), None
         point, certificate = self._chain.solve(program, engine, missed)
         return Solved(point, program=program), certificate
 
@@ -528,7 +399,7 @@ class Projector:
         """The shape of the largest program that this policy can write over this universe."""
         from pmx.projection.cvxpy_engine import Shape
 
-        n = self._n
+        n = self.universe.n
         config = self.policy.execution
         widest = self._write(
             Inputs(
@@ -540,30 +411,18 @@ class Projector:
                 covariance=np.eye(n),
             )
         )
-        rows = [rule for rule in widest.rules if rule.kind == "row"]
+        rows = [(rule, rule.hard or rule.rank > 0) for rule in widest.rules if rule.kind == "row"]
         smallest = Shape.of(widest)
         return Shape(
             n=n,
-            hard_sides=sum(int(np.isfinite(rule.lo)) + int(np.isfinite(rule.hi)) for rule in rows if rule.hard),
-            soft_sides=sum(int(np.isfinite(rule.lo)) + int(np.isfinite(rule.hi)) for rule in rows if not rule.hard),
+            hard_sides=sum(int(np.isfinite(rule.lo)) + int(np.isfinite(rule.hi)) for rule, hard in rows if hard),
+            soft_sides=sum(int(np.isfinite(rule.lo)) + int(np.isfinite(rule.hi)) for rule, hard in rows if not hard),
             trades=smallest.trades,
             turnover=smallest.turnover,
-            floors=config.liquidity.participation is not None and not config.liquidity.hard,
+            floors=config.liquidity.participation is not None and not (config.liquidity.hard or config.liquidity.rank),
             cones=smallest.cones,
             n_auxiliary=smallest.n_auxiliary,
         )
-
-
-def _sound_covariance(block: Array, symbols: list[str]) -> Array:
-    if not np.isfinite(block).all():
-        j = int(np.argwhere(~np.isfinite(block))[0][0])
-        raise DataError(f"the covariance of {symbols[j]} is not finite; estimate it on more data")
-    if (np.diag(block) < 0).any():
-        j = int(np.argmin(np.diag(block)))
-        raise DataError(f"the variance of {symbols[j]} is {block[j, j]:.3g}, below zero; estimate it again")
-    if not np.allclose(block, block.T, rtol=1e-8, atol=1e-14):
-        raise DataError("the covariance is not symmetric; average it with its transpose")
-    return block
 
 
 def prices_of(allocation: Allocation, frame: Frame) -> Point | None:
@@ -595,18 +454,3 @@ def bypass(weights: pd.Series, cash: float | None = None) -> Allocation:
         wished=values,
         given_cash=cash,
     )
-
-
-def as_positions(index: pd.Index) -> pd.MultiIndex:
-    """Return an index of positions with its levels named.
-
-    Raises
-    ------
-    DataError
-        When it is not indexed by (bucket, symbol).
-    """
-    if not isinstance(index, pd.MultiIndex) or index.nlevels != 2:
-        raise DataError(
-            "weights must be indexed by (bucket, symbol); build the index with pandas.MultiIndex.from_tuples"
-        )
-    return index if list(index.names) == LEVELS else index.set_names(LEVELS)

@@ -25,11 +25,17 @@ class Residual:
         The most that it may take beside its own positions.
     coefficients : mapping of rule name to float
         What one NAV of it adds to each rule's left-hand side; rules that do not see it are absent.
+    cones : tuple of Cone
+        The volatility cap over the positions and, after them, the symbol's own where it is not among them.
+    column : int
+        The symbol's own position there.
     """
 
     symbol: str
     room: float
     coefficients: Mapping[str, float] = field(default_factory=dict)
+    cones: tuple[Cone, ...] = ()
+    column: int = 0
 
 
 class ResidualBook:
@@ -85,7 +91,8 @@ class ResidualBook:
         room = min([float(program.upper[j] - u[j]), *_row_room(program, u, j), *_cone_room(program.cones, u, j)])
         coefficients = {rule.name: float(program.A[rule.index, j]) for rule in program.rules if rule.kind == "row"}
         coefficients |= {rule.name: 1.0 for rule in program.rules if rule.kind == "bound" and j in rule.members}
-        return Residual(self.symbol, max(room, 0.0), {name: a for name, a in coefficients.items() if a != 0.0})
+        seen = {name: a for name, a in coefficients.items() if a != 0.0}
+        return Residual(self.symbol, max(room, 0.0), seen, program.cones, j)
 
 
 def _row_room(program: Program, u: Array, j: int) -> list[float]:

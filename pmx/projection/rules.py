@@ -255,6 +255,8 @@ class RuleBook:
                 short,
                 lo=1.0 - barbell.safe_bucket.max_weight,
                 soft=(OF_WISHES, barbell.safe_bucket.max_weight_penalty),
+                rank=barbell.safe_bucket.max_weight_rank,
+                most=barbell.safe_bucket.max_weight_max_violation,
                 complement=True,
             )
         if barbell.risk_bucket.max_weight is not None:
@@ -290,6 +292,8 @@ class RuleBook:
                 lo=-np.inf if rule.min is None else rule.min,
                 hi=np.inf if rule.max is None else rule.max,
                 soft=None if rule.hard else (OF_ROW, rule.penalty),
+                rank=rule.rank,
+                most=rule.max_violation,
             )
 
     def _symbol_caps(self, build: FrameBuilder) -> None:
@@ -301,7 +305,7 @@ class RuleBook:
     def _trading(self, build: FrameBuilder, tradable: Array | None) -> None:
         turnover = self.policy.execution.turnover
         if turnover.max is not None:
-            build.turnover_rule(turnover.max, np.inf if turnover.hard else turnover.penalty)
+            build.turnover_rule(turnover.max)
         if tradable is not None:
             for symbol, members in self._members_of_symbol.items():
                 if np.isfinite(tradable[members]).all():

@@ -144,6 +144,7 @@ def test_the_rules_table_and_the_readings_are_the_same():
         assert tuple(allocation.rules.loc[reading.name]) == reading[1:]
     assert list(allocation.rules.columns) == [
         "source", "hard", "bound", "value", "slack", "shadow_price", "binding", "violation", "implied_by",
+        "unique",
     ]  # fmt: skip
 
 
@@ -299,3 +300,33 @@ def test_a_bypassed_allocation_explains_itself_too():
 
 def test_every_status_is_advice():
     assert len({status.advice for status in Status}) == len(Status)
+
+
+# --- sums, on many ---------------------------------------------------------------------------------------
+
+
+def sums(seed: int, engine: str) -> None:
+    """Hold rows and columns of one random allocation's attribution to exact sums."""
+    case = random_case(seed)
+    allocation = pmx.solve(case.policy, case.relative, **case.arguments, engine=engine)
+    table = allocation.attribution
+    moved = table.drop(columns=["target", "weight"])
+    largest = max(1.0, float(table.abs().to_numpy().max(initial=0.0)))
+    for _, row in table.iterrows():
+        assert abs(math.fsum(row.iloc[:-1]) - row["weight"]) <= 1e-12 * largest, seed
+    by_rule = math.fsum(moved.to_numpy().ravel().tolist())
+    assert abs(by_rule - (table["weight"].sum() - table["target"].sum())) <= 1e-12 * largest * len(table), seed
+    assert "unexplained" not in table, seed
+
+
+@pytest.mark.parametrize("engine", ["newton", "cvxpy"])
+def test_rows_and_columns_sum(engine):
+    for seed in range(60):
+        sums(seed, engine)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("engine", ["newton", "cvxpy"])
+def test_rows_and_columns_sum_on_ten_thousand(engine):
+    for seed in range(10_000):
+        sums(seed, engine)

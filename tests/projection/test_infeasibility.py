@@ -1,14 +1,20 @@
 """Policies that contradict themselves: the clash is named exactly, with a proof and the cheapest way out."""
 
+from fractions import Fraction
+
+import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
 from zoo.policies import position_series
 
 import pmx
-from pmx import InfeasibleError
+from pmx import InfeasibleError, SolverError
+from pmx.errors import ClashingLimit
 from pmx.policy import Policy
 from pmx.projection import EngineChain, Program, RuleRecord
+from pmx.projection.farkas import Weighted
+from pmx.projection.infeasibility import confirm, require_feasible
 
 A, B, T = ("core", "A"), ("core", "B"), ("safe", "T")
 WISH = {A: 0.3, B: 0.2, T: 0.2}
@@ -148,10 +154,14 @@ def test_the_clash_is_named_exactly(case):
         assert name in str(error)
     assert "relax" in str(error)
     if total is not None:
-        assert sum(error.relaxation.values()) == pytest.approx(total, abs=1e-7)
+        assert sum(error.relaxation.values()) == pytest.approx(total, abs=3e-7)
     assert min(error.relaxation.values()) > 0
-    assert min(error.multipliers.values()) >= 0
-    assert set(error.multipliers) == clash
+    assert set(error.multipliers) == clash == {limit.rule for limit in error.limits}
+    assert max(limit.multiplier for limit in error.limits) == 1
+    assert min(limit.multiplier for limit in error.limits) > 0
+    assert {limit.rule: limit.source for limit in error.limits}.items() <= error.sources.items()
+    assert set(error.sources) == clash | set(error.relaxation)
+    assert error.proven_minimal == ("volatility.max" not in clash)
 
 
 def test_of_two_clashes_one_is_named_and_both_are_relaxed():
@@ -268,6 +278,140 @@ def test_the_multipliers_prove_the_clash(case):
     rows = {name: linear_rows(name, rules) for name in clash}
     assert (sum(multipliers[name] * a for name, (a, _) in rows.items()) >= -1e-9).all()
     assert sum(multipliers[name] * c for name, (_, c) in rows.items()) < -1e-3
+
+
+def test_a_rule_on_positions_says_which():
+    rules = policy(risk_bucket={"max_weight": 0.3}, symbol_caps={"B": 0.12})
+    lower = position_series({A: 0.2, B: 0.15})
+    with pytest.raises(InfeasibleError) as refusal:
+        project(rules, lower=lower)
+    error = refusal.value
+    assert error.rules == ("symbol.B.cap", "account.bounds")
+    assert error.limits == (
+        ClashingLimit("symbol.B.cap", "python", "max", 0.12, ("core", "B"), Fraction(1)),
+        ClashingLimit("account.bounds", "lower=, upper=", "min", 0.15, ("core", "B"), Fraction(1)),
+    )
+    assert "symbol.B.cap ≤ 12% for core/B (python)" in str(error)
+    assert "account.bounds ≥ 15% for core/B (lower=, upper=)" in str(error)
+
+
+def test_many_bounds_of_one_rule_are_told_in_short():
+    universe = [("core", f"S{i}") for i in range(40)]
+    projector = pmx.Projector(policy(risk_bucket={"max_weight": 0.5}), universe)
+    wish = pd.Series(0.02, index=projector.index)
+    with pytest.raises(InfeasibleError) as refusal:
+        projector.project(wish, lower=wish)
+    error = refusal.value
+    assert [limit.position for limit in error.limits[1:]] == universe
+    assert error.multipliers == {"barbell.risk.cap": 1.0, "account.bounds": 40.0}
+    assert "account.bounds ≥ 2% for core/S0, ≥ 2% for core/S1, ≥ 2% for core/S2 and 37 more" in str(error)
+    assert error.relaxation == {"account.bounds": pytest.approx(0.3 / 40)}
+
+
+def test_a_rule_may_clash_with_itself_alone():
+    """Sizes are not negative, so a short cannot make up for a long."""
+    with pytest.raises(InfeasibleError) as refusal:
+        project(policy(), lower=position_series({A: 0.2}), upper=position_series({A: 0.1}))
+    assert refusal.value.rules == ("account.bounds",)
+    words = str(refusal.value).splitlines()
+    assert words[0] == "this hard rule cannot hold:"
+    assert words[1].startswith("  account.bounds ≥ 20% for core/A, ≤ 10% for core/A (")
+    wish = position_series({A: -0.3, B: 0.2, T: 0.2})
+    with pytest.raises(InfeasibleError) as refusal:
+        pmx.Projector(policy(custom=least("A", 0.1)), list(WISH)).project(wish)
+    assert refusal.value.rules == ("custom.least_A",)
+
+
+def test_what_a_rule_is_about_is_said_where_its_name_says_the_opposite():
+    rules = policy(custom=least("A", 0.5), safe_bucket={"min_weight": 0.7, "max_weight": None})
+    with pytest.raises(InfeasibleError, match=r"barbell.safe.floor ≤ 30% at risk \(python\)"):
+        project(rules)
+    rules = policy(custom=least("T", 0.95), portfolio={"cash_min": 0.2})
+    with pytest.raises(InfeasibleError, match=r"cash.min ≤ 80% invested \(python\)"):
+        project(rules)
+
+
+def test_decimals_contradict_each_other_only_beyond_rounding():
+    """As floats, 0.1 + 0.2 is more than 0.3."""
+    minima = least("A", 0.1) | least("B", 0.2)
+    assert project(policy(custom=minima, risk_bucket={"max_weight": 0.3})).certificate.accepted
+    with pytest.raises(InfeasibleError) as refusal:
+        project(policy(custom=minima, risk_bucket={"max_weight": 0.3 - 1e-8}))
+    assert set(refusal.value.rules) == {"custom.least_A", "custom.least_B", "barbell.risk.cap"}
+    assert sum(refusal.value.relaxation.values()) == pytest.approx(1e-8, rel=0.2)
+    assert "by 0.000001% of NAV" in str(refusal.value)
+
+
+def test_a_looser_cap_counts_once_the_tighter_one_gives_way():
+    """The minima would have to give 0.2 each; the caps give 0.2 and 0.18, as both are on A alone."""
+    thrice = {name: {"symbols": {"A": 1.0}, "min": 0.4} for name in ("one", "two", "three")}
+    rules = policy(custom=thrice, symbol_caps={"A": 0.2})
+    with pytest.raises(InfeasibleError) as refusal:
+        project(rules, upper=position_series({A: 0.22}))
+    assert refusal.value.relaxation == {
+        "symbol.A.cap": pytest.approx(0.2),
+        "account.bounds": pytest.approx(0.18),
+    }
+
+
+def test_a_forgotten_minimum_leaves_positions_above_zero():
+    """Without liquidity, A may be sold, not shorted to make room: the clash needs both other rules as well."""
+    rules = policy(
+        execution={"liquidity": {"participation": 0.1, "hard": True}},
+        custom=least("B", 0.3),
+        risk_bucket={"max_weight": 0.4},
+    )
+    with pytest.raises(InfeasibleError) as refusal:
+        project(rules, previous={A: 0.3}, adv={"A": 1e6, "B": 1e9, "T": 1e9}, nav=1e6)
+    assert set(refusal.value.rules) == {"liquidity.A", "custom.least_B", "barbell.risk.cap"}
+
+
+def test_rules_on_an_empty_universe_may_clash():
+    with pytest.raises(InfeasibleError) as refusal:
+        pmx.Projector(policy(custom=least("A", 0.1)), []).project(position_series({}))
+    assert refusal.value.rules == ("custom.least_A",)
+
+
+@pytest.mark.parametrize("wrong", ["a limit left out", "a multiplier halved", "a bound misread", "without a minimum"])
+def test_a_proof_that_does_not_hold_is_not_given(wrong):
+    program, *_ = contradicting(1)
+    program = EngineChain().solve(contradicting(1, short_by=-1e-3)[0])[0] and program
+    with pytest.raises(InfeasibleError) as refusal:
+        require_feasible(program)
+    proof = [
+        Weighted(int(limit.rule[4:]), limit.side, limit.bound, limit.multiplier, row=int(limit.rule[4:]))
+        for limit in refusal.value.limits
+    ]
+    confirm(program, proof)
+    first, *rest = proof
+    tampered = {
+        "a limit left out": rest,
+        "a multiplier halved": [first._replace(multiplier=first.multiplier / 2), *rest],
+        "a bound misread": [first._replace(bound=first.bound + 0.01), *rest],
+        "without a minimum": [w for w in proof if w.side == "min"],
+    }[wrong]
+    with pytest.raises(SolverError, match=r"row\..* seem to clash, but the proof of it does not hold"):
+        confirm(program, tampered)
+
+
+@pytest.mark.parametrize(
+    ("write", "ways"),
+    [
+        (lambda w: {"own": w.symbol("A") >= 0.9}, {"custom.own", "leverage.gross"}),
+        (lambda w: {"own": cp.norm(w.x) <= 0.1, "other": w.symbol("A") >= 0.3}, {"custom.own", "custom.other"}),
+    ],
+)
+def test_where_a_cone_takes_part_the_cheapest_way_speaks_of_few_rules(write, ways):
+    """Several rules could share what must give way at the same price; an interior point lets them."""
+    rules = policy(portfolio={"gross_max": 0.8})
+    with pytest.raises(InfeasibleError) as refusal:
+        pmx.Projector(rules, list(WISH), constraints=write).project(position_series(WISH))
+    error = refusal.value
+    assert not error.proven_minimal
+    assert len(error.relaxation) == 1
+    assert set(error.relaxation) < ways
+    assert all(np.isnan(limit.bound) == (limit.rule.startswith("custom.")) for limit in error.limits)
+    assert all(limit.multiplier > 0 for limit in error.limits)
 
 
 # --- contradictions built on purpose --------------------------------------------------------------------

@@ -133,11 +133,11 @@ def _solve(book, sign, target, held, clamp, room, least, most, i, out):
             A[k, j] = book.short[k, j] if sign[j] < 0.0 else book.long[k, j]
     order, groups = _groups(book, sign)
     rows = np.zeros(K)
-    positions, owners, _, limit_owners, _, u, turnover, rounds, judged = answer(
+    positions, owners, limits, _, _, u, turnover, rounds, judged = answer(
         law, A, order, groups, sign, target, book.distance, held, clamp, room, least, most, rows, 0.0
     )
     reading = read_rules(
-        law, A, sign, target, clamp, room, least, most, positions, owners, limit_owners, u, rows, turnover,
+        law, A, sign, target, clamp, room, least, most, positions, owners, limits, u, rows, turnover,
         book.beside, book.soft,
     )  # fmt: skip
     residual, gap, moved, stiffness = judged

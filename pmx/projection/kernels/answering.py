@@ -6,7 +6,8 @@ import numpy as np
 
 from pmx.projection.kernels.compiled import compiled
 from pmx.projection.kernels.judging import judge
-from pmx.projection.kernels.solving import lower_prices, solve_program
+from pmx.projection.kernels.pricing import least_norm_prices, tied
+from pmx.projection.kernels.solving import solve_program
 from pmx.projection.kernels.writing import write_numbers
 
 
@@ -57,9 +58,9 @@ def answer(law, A, order, groups, sign, target, given_distance, held, clamp, roo
         order, groups, unit_of(distance), distance, target, lower, upper, previous, cost, floor, floor_penalty,
         lo, hi, penalty, turnover_max, turnover_penalty, rows, turnover,
     )  # fmt: skip
-    lower_prices(
-        A, distance, target, lower, upper, previous, cost, floor, floor_penalty, lo, hi, penalty,
-        u, rows, price, none,
+    price = least_norm_prices(
+        A, tied(law, clamp, lo, hi), distance, target, lower, upper, previous, cost, floor, floor_penalty,
+        lo, hi, penalty, turnover_max, turnover_penalty, u, rows, price, none,
     )  # fmt: skip
     judged = judge(
         A, lo, hi, penalty, distance, target, previous, cost, lower, upper, floor, floor_penalty,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pmx.projection.kernels.answering import answer
 from pmx.projection.kernels.compiled import compiled
+from pmx.projection.kernels.moving import Moves, earn, split
 from pmx.projection.kernels.passes import Groups
 from pmx.projection.kernels.reading import read_rules
 from pmx.projection.kernels.writing import Statutes
@@ -40,6 +41,10 @@ class Book(NamedTuple):
         Whether a decision trades at the close it was made on, or at the next one.
     residual, tolerance : float
         What a certificate must show.
+    number : array of int
+        The column of `Days.earned` of each cause of a move.
+    total : int
+        The column of what is held.
     """
 
     law: Statutes
@@ -55,6 +60,8 @@ class Book(NamedTuple):
     at_close: bool
     residual: float
     tolerance: float
+    number: Index
+    total: int
 
 
 class Days(NamedTuple):
@@ -73,6 +80,8 @@ class Days(NamedTuple):
     binding, price, violation : array, shape (D, n_rules)
         As :func:`read_rules` returns them.
     gave_way : array of bool, shape (D,)
+    earned : array, shape (D, n_causes)
+        As :func:`earn` writes it.
     """
 
     money: Array
@@ -85,6 +94,7 @@ class Days(NamedTuple):
     price: Array
     violation: Array
     gave_way: NDArray[np.bool_]
+    earned: Array
 
 
 @compiled()
@@ -136,15 +146,26 @@ def _trade(book, marks, weights, nav, prices, cash, quantities, values, net):
 
 
 @compiled()
-def live(book, closes, wishes, rates, cash, quantities, pending, waiting, out):
-    """Live through days until one needs more than this loop; return how many days were lived, and cash.
+def _held(ordered, nav, prices):
+    """Return the parts of what was ordered as units, once it is traded at these prices."""
+    units = np.empty(ordered.amount.shape[0])
+    for e in range(units.shape[0]):
+        units[e] = ordered.amount[e] * nav / prices[ordered.position[e]]
+    return Moves(ordered.cause, ordered.position, units)
 
-    ``quantities`` and ``pending`` (weights still to be traded, if any are ``waiting``) are overwritten with those after
-    the last day that was lived.
+
+@compiled()
+def live(book, closes, wishes, rates, cash, last, worth, quantities, pending, waiting, held_parts, ordered, out):
+    """Live through days until one needs more than this loop; return how many, cash, and the parts held and ordered.
+
+    ``last``, shape (m,), and ``worth`` are the marks and the NAV before the first day. ``last``, ``quantities`` and
+    ``pending`` (weights still to be traded, if any are ``waiting``) are overwritten with those after the last day that
+    was lived. ``held_parts`` and ``ordered`` say of both what each cause moved.
     """
     D, m = closes.shape
     n = quantities.shape[0]
     none = np.empty(0)
+    no_cones, no_owners = np.empty((0, n)), np.empty(0, np.intp)
     sign = np.ones(n)
     target, prices, values, held, weights = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     units, net = np.empty(n), np.empty(m)
@@ -158,33 +179,44 @@ def live(book, closes, wishes, rates, cash, quantities, pending, waiting, out):
         net[:] = 0.0
         nav = money + total(values, 0, n)
         if not nav > 0.0:
-            return day, cash
+            return day, cash, held_parts, ordered
+        earn(held_parts, units, book.column, last, closes[day], rates[day], worth, book.total, out.earned[day])
+        parts = held_parts
         if waiting and not book.at_close:
+            parts = _held(ordered, nav, prices)
             money = _trade(book, closes[day], pending, nav, prices, money, units, values, net)
             nav = money + total(values, 0, n)
         for j in range(n):
             held[j] = values[j] / nav
             target[j] = abs(wishes[day, j])
         rows = np.zeros(book.A.shape[0])
-        positions, owners, _, limit_owners, _, u, turnover, _, judged = answer(
+        positions, owners, limits, _, _, u, turnover, _, judged = answer(
             book.law, book.A, book.order, book.groups, sign, target, book.distance, held, book.clamp, none, none, none,
             rows, 0.0,
         )  # fmt: skip
         residual, gap, _, stiffness = judged
         if not (residual <= book.residual and np.sqrt(2.0 * gap / stiffness) <= book.tolerance):
-            return day, cash
+            return day, cash, held_parts, ordered
         binding, price, violation, gave_way = read_rules(
-            book.law, book.A, sign, target, book.clamp, none, none, none, positions, owners, limit_owners, u, rows,
+            book.law, book.A, sign, target, book.clamp, none, none, none, positions, owners, limits, u, rows,
             turnover, book.beside, book.soft,
         )  # fmt: skip
         for j in range(n):
             weights[j] = u[j] + 0.0
+        decided = split(
+            book.A, sign, target, target, positions, owners, book.law.rule_row, book.law.rule_number, price, u, rows,
+            turnover, book.law.turnover_rule, no_cones, no_owners,
+        )  # fmt: skip
+        for e in range(decided.cause.shape[0]):
+            decided.cause[e] = book.number[decided.cause[e]]
         if book.at_close:
+            parts = _held(decided, nav, prices)
             money = _trade(book, closes[day], weights, nav, prices, money, units, values, net)
             nav = money + total(values, 0, n)
         if not nav > 0.0:
-            return day, cash
-        cash = money
+            return day, cash, held_parts, ordered
+        cash, worth, held_parts, ordered = money, nav, parts, decided
+        last[:] = closes[day]
         quantities[:] = units
         if not book.at_close:
             pending[:] = weights
@@ -194,4 +226,4 @@ def live(book, closes, wishes, rates, cash, quantities, pending, waiting, out):
         out.figures[day, 0], out.figures[day, 1], out.figures[day, 2], out.figures[day, 3] = judged
         out.binding[day], out.price[day], out.violation[day] = binding, price, violation
         out.gave_way[day] = gave_way
-    return D, cash
+    return D, cash, held_parts, ordered

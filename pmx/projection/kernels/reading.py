@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pmx.projection.kernels.compiled import compiled
+from pmx.projection.kernels.pricing import TIED, tied
 from pmx.projection.kernels.writing import EXIT, OPEN
 
 #: A rule with no more room than this binds, fraction of NAV.
@@ -15,13 +16,13 @@ GIVEN_WAY = 1e-9
 
 @compiled()
 def read_rules(
-    law, A, sign, target, clamp, room, least, most, positions, owners, limit_owners, u, rows, turnover, beside, soft
+    law, A, sign, target, clamp, room, least, most, positions, owners, limits, u, rows, turnover, beside, soft
 ):  # fmt: skip
     """Return whether each rule binds, its price, and by how much it is overrun, each of shape (n_rules,).
 
     And whether one of those that are ``soft`` gave way.
 
-    ``positions``, ``owners`` and ``limit_owners`` are the blocks that :func:`write_numbers` returns; ``beside``, shape
+    ``positions``, ``owners`` and ``limits`` are the blocks that :func:`write_numbers` returns; ``beside``, shape
     (n_rules,), is what something else than the positions adds to each rule's left-hand side.
     """
     K, n = A.shape
@@ -33,12 +34,15 @@ def read_rules(
         for j in range(n):
             value[k] += A[k, j] * u[j]
             g[j] += A[k, j] * rows[k]
+    together = tied(law, clamp, limits[0], limits[1])
     for r in range(law.rule_row.shape[0]):
         i, k = law.rule_number[r], law.rule_row[r]
         limit = clamp[law.rule_clamp[r]] if law.rule_clamp[r] >= 0 else law.rule_hi[r]
         here = value[k] + beside[i]
         slack[i] = min(limit - here, here - law.rule_lo[r])
-        price[i] = abs(rows[k]) if limit_owners[int(rows[k] > 0.0), k] == i else 0.0
+        apart = limit - limits[1, k] if rows[k] > 0.0 else limits[0, k] - law.rule_lo[r]
+        if rows[k] != 0.0 and apart <= TIED:
+            price[i] = abs(rows[k]) / together[int(rows[k] > 0.0), k]
     trade = 0.0
     for j in range(n):
         trade += abs(u[j] - previous[j])

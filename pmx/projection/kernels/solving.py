@@ -7,6 +7,7 @@ import numpy as np
 from pmx.projection.kernels.compiled import compiled
 from pmx.projection.kernels.newton import maximise_dual
 from pmx.projection.kernels.passes import Groups, Positions, Rules
+from pmx.projection.kernels.writing import same
 
 #: Complementarity at which the climb stops, fraction of NAV: a few units in the last place of 1.
 TOLERANCE = 1e-15
@@ -59,6 +60,18 @@ def _on_sides(groups, first, direction):
 
 
 @compiled()
+def _settled(u, previous, floor, lower, upper):
+    """Return a weight that is within rounding of where a kink or a bound holds it as exactly there.
+
+    Which side of a kink a position is on says who pulls at it, and rounding must not decide that.
+    """
+    for place in (previous, floor, lower, upper):
+        if same(u, place):
+            return place
+    return u
+
+
+@compiled()
 def solve_program(
     order, groups, unit, distance, target, lower, upper, previous, cost, floor, floor_penalty,
     lo, hi, penalty, turnover_max, turnover_penalty, rows, turnover,
@@ -90,66 +103,10 @@ def solve_program(
     rounds, _ = maximise_dual(_on_sides(groups, first, direction), at, rules, y, grouped, TOLERANCE)
     u = np.empty(n)
     for i in range(n):
-        u[order[i]] = grouped[i]
+        j = order[i]
+        u[j] = _settled(grouped[i], previous[j], floor[j], lower[j], upper[j])
     for k in range(lo.shape[0]):
         rows[k] = 0.0
         for s in range(first[k], first[k + 1]):
             rows[k] += direction[s] * y[s] / unit
     return u, (y[last] / unit if last >= 0 else 0.0), rounds
-
-
-@compiled()
-def lower_prices(
-    A, distance, target, lower, upper, previous, cost, floor, floor_penalty, lo, hi, penalty, u, rows, turnover, cones
-):  # fmt: skip
-    """Lower the price of each row, in order, as far as no position would start to move; overwrite ``rows``.
-
-    ``cones``, shape (n,) or empty, is what cones take from each position's gradient.
-    """
-    K, n = A.shape
-    least, most, pull = np.empty(n), np.empty(n), np.zeros(n)
-    ready = False
-    for k in range(K):
-        if rows[k] == 0.0:
-            continue
-        if np.isfinite(penalty[k]):
-            value = 0.0
-            for j in range(n):
-                value += A[k, j] * u[j]
-            if value > hi[k] or value < lo[k]:
-                continue
-        if not ready:
-            if cones.shape[0]:
-                pull += cones
-            for i in range(K):
-                if rows[i] != 0.0:
-                    for j in range(n):
-                        pull[j] += A[i, j] * rows[i]
-            _resting_range(
-                distance, target, lower, upper, previous, cost, floor, floor_penalty, u, turnover, least, most
-            )
-            ready = True
-        side = 1.0 if rows[k] > 0.0 else -1.0
-        room = abs(rows[k])
-        for j in range(n):
-            along = side * A[k, j]
-            if along > 0.0:
-                room = min(room, (pull[j] - least[j]) / along)
-            elif along < 0.0:
-                room = min(room, (most[j] - pull[j]) / -along)
-        if room > 0.0:
-            rows[k] -= side * room
-            for j in range(n):
-                pull[j] -= room * side * A[k, j]
-
-
-@compiled()
-def _resting_range(distance, target, lower, upper, previous, cost, floor, floor_penalty, u, turnover, least, most):
-    """Fill in the least and the greatest pull that leave each position where it is."""
-    for j in range(u.shape[0]):
-        width = cost[j] + 0.5 * turnover
-        base = distance[j] * (u[j] - target[j])
-        right = (width if u[j] >= previous[j] else -width) - (0.0 if u[j] >= floor[j] else floor_penalty[j])
-        left = (width if u[j] > previous[j] else -width) - (0.0 if u[j] > floor[j] else floor_penalty[j])
-        least[j] = -(base + right) if u[j] < upper[j] else -np.inf
-        most[j] = -(base + left) if u[j] > lower[j] else np.inf

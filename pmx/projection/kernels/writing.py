@@ -18,6 +18,9 @@ OPEN, REDUCE_ONLY, EXIT = 0, 1, 2
 #: The metric of a position is never stiffer than that of a wish of one basis point of NAV.
 SMALLEST_WISH = 1e-4
 
+#: Weights no further apart than this, times their size where that is more than 1, are the same.
+SAME = 4e-16
+
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
@@ -85,6 +88,12 @@ class Statutes(NamedTuple):
 
 
 @compiled()
+def same(weight, place):
+    """Return whether a weight is where it says it is, but for rounding."""
+    return np.isfinite(place) and abs(weight - place) <= SAME * max(1.0, abs(place))
+
+
+@compiled()
 def write_numbers(law, sign, target, given_distance, held, clamp, room, least, most):
     """Return a program's arrays as blocks: positions, their owners, limits of rows, their owners; price of turnover.
 
@@ -136,6 +145,12 @@ def write_numbers(law, sign, target, given_distance, held, clamp, room, least, m
                 upper[j], upper_owner[j] = most[j], law.bounds_rule
             if least[j] > lower[j]:
                 lower[j], lower_owner[j] = least[j], law.bounds_rule
+        # Places that differ by rounding are one place, so that whoever rests there rests at all of them.
+        for place in (lower[j], upper[j]):
+            if same(previous[j], place):
+                previous[j] = place
+        if same(floor[j], previous[j]):
+            floor[j] = previous[j]
     limits, limit_owners = np.empty((3, K)), np.full((2, K), -1, np.intp)
     lo, hi, penalty, lo_owner, hi_owner = limits[0], limits[1], limits[2], limit_owners[0], limit_owners[1]
     for k in range(K):

@@ -1,0 +1,102 @@
+r"""Rules that give way by rank: the lowest ranks first, and none further than those above it force it to.
+
+A ranked rule is hard as long as it can be. Where the hard rules and all ranked ones cannot hold together, the ranks are
+gone through from the highest to the lowest. Each gives way by the least amount that leaves room for the hard rules and
+the ranks above,
+
+.. math:: v_r^\star = \min \Bigl\{ \sum_{k \in r} v_k : \text{hard rules hold, ranks above } r
+    \text{ give way by } v^\star \text{, rank } r \text{ by } v \Bigr\},
+
+and then the projection is solved with the limits moved by these amounts. So the overruns are the lexicographic minimum,
+from the highest rank down, and only then is the distance minimised. How the least sum of one rank is shared
+among its rules is not settled; give them ranks of their own where it matters.
+
+References
+----------
+Ehrgott (2005), Multicriteria Optimization, chapter 5 (lexicographic optimisation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from pmx.errors import SolverError
+from pmx.projection.elastic import Limits, least_overrun, limits_of
+from pmx.projection.infeasibility import require_feasible
+from pmx.projection.program import Program
+
+#: Added to what a rule gives way by, fraction of NAV: linear programs are solved to 1e-10.
+ROOM = 1e-8
+
+
+def ranked(program: Program) -> bool:
+    """Return whether some rules give way by rank."""
+    return any(rule.rank for rule in program.rules)
+
+
+def give_way(program: Program) -> Program:
+    """Return the program with the limits of ranked rules moved as far as they must give way.
+
+    Raises
+    ------
+    InfeasibleError
+        When the hard rules cannot hold together though every ranked rule gives way as far as it may.
+    SolverError
+        When the linear program of a rank has no answer though one exists.
+    """
+    rules = program.rules
+    ranks = sorted({rule.rank for rule in rules if rule.rank}, reverse=True)
+    require_feasible(moved(program, {i: rule.most for i, rule in enumerate(rules) if rule.rank}))
+    limits = _with_furthest(program, limits_of(program))
+    amounts: dict[int, float] = {}
+    for rank in ranks:
+        give = [i for i, rule in enumerate(rules) if rule.rank == rank]
+        settled = [i for i, rule in enumerate(rules) if not rule.rank or rule.rank >= rank]
+        here = limits.only(settled)
+        for i, amount in amounts.items():
+            here.c[here.rule == i] += amount
+        u = least_overrun(here, give)
+        if u is None:
+            raise SolverError(
+                f"no linear program says how far the rules of rank {rank} must give way; check the scale of the "
+                "policy's numbers"
+            )
+        broken = here.overruns(u)
+        amounts |= {i: float(broken[i]) + ROOM for i in give if i in broken}
+    return moved(program, amounts)
+
+
+def moved(program: Program, amounts: Mapping[int, float]) -> Program:
+    """Return the program with the limits of ranked rules, by number, moved by amounts; their records stay."""
+    lo, hi, lower, turnover_max = program.lo.copy(), program.hi.copy(), program.lower.copy(), program.turnover_max
+    for i, amount in amounts.items():
+        rule = program.rules[i]
+        if rule.kind == "row":
+            lo[rule.index] -= amount
+            hi[rule.index] += amount
+        elif rule.kind == "turnover":
+            turnover_max += amount
+        else:
+            mine = program.lower_owner == i
+            lower[mine] = np.maximum(lower[mine] - amount, 0.0)
+    return replace(program, lo=lo, hi=hi, lower=lower, turnover_max=turnover_max)
+
+
+def _with_furthest(program: Program, limits: Limits) -> Limits:
+    """Return limits in which rules that only give way on one side, or only so far, say so.
+
+    A rule on positions gives way where it makes them be held; where it keeps them from growing it is hard.
+    """
+    rules = program.rules
+    rank = np.array([rules[i].rank if i >= 0 else 0 for i in limits.rule], dtype=np.intp)
+    grows = (rank > 0) & (limits.position >= 0) & (limits.side > 0.0)
+    limits = replace(limits, rule=np.where(grows, -1, limits.rule))
+    most = np.array([rules[i].most if i >= 0 and rules[i].rank else np.inf for i in limits.rule])
+    again = np.concatenate([np.arange(len(most)), np.flatnonzero(np.isfinite(most))])
+    furthest = limits.at(again)
+    furthest.c[len(most) :] += most[np.isfinite(most)]
+    furthest.rule[len(most) :] = -1
+    return furthest

@@ -1,0 +1,76 @@
+"""An allocation in words: who wanted what, who got what, and which rules stood between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pmx.projection.explain import RELAXED_ABOVE, RuleReading
+
+if TYPE_CHECKING:
+    from pmx.projection.allocation import Allocation
+
+#: Moves smaller than this are not worth a word, fraction of NAV: half of a hundredth of a basis point.
+WORTH_A_WORD = 5e-7
+#: The two sides of a rule that gave way at its penalty are told as one where each is this many times their sum.
+DROWNED = 3.0
+
+
+def in_words(allocation: Allocation) -> str:
+    """Return what :meth:`pmx.Allocation.explain` says."""
+    lines = [allocation.status.advice, *_positions(allocation), *map(_gave_way, _overrun(allocation))]
+    shared = [rule.name for rule in allocation.readings if not rule.unique and rule.shadow_price > 0.0]
+    if shared:
+        lines.append(
+            f"Other prices explain these weights as well; of all that do, those with the smallest sum of squares are "
+            f"shown for {', '.join(shared)}."
+        )
+    c = allocation.certificate
+    moved = ", of limits moved by that violation" if c.primal_residual > 0.0 else ""
+    lines.append(
+        f"Proof: worst hard-rule violation {c.primal_residual:.1e}; at most {c.distance_bound:.1e} of NAV from the "
+        f"exact optimum{moved} ({c.engine})."
+    )
+    return "\n".join(lines)
+
+
+def _overrun(allocation: Allocation) -> list[RuleReading]:
+    return [rule for rule in allocation.readings if rule.violation > RELAXED_ABOVE]
+
+
+def _positions(allocation: Allocation) -> Iterator[str]:
+    """Yield a line for each position that does not get what it wanted."""
+    table = allocation.attribution
+    rules = [column for column in table.columns if column not in ("target", "weight")]
+    gave_way = {rule.name for rule in _overrun(allocation)}
+    values = table.to_numpy()
+    for (bucket, symbol), row in zip(allocation.index.tolist(), values, strict=True):
+        target, weight = row[0], row[-1]
+        moves = {name: float(v) for name, v in zip(rules, row[1:-1], strict=True) if abs(v) >= WORTH_A_WORD}
+        if abs(weight - target) < WORTH_A_WORD or not moves:
+            continue
+        reasons = ", ".join(_reasons(moves, gave_way))
+        yield f"{bucket}/{symbol} wanted {target:.2%}, gets {weight:.2%}: {reasons}"
+
+
+def _reasons(moves: dict[str, float], gave_way: set[str]) -> Iterator[str]:
+    """Yield what each rule moved.
+
+    A rule that gave way at its penalty pulls with all of it, and what it gave way to pulls back as hard: two large
+    numbers whose sum alone means something.
+    """
+    pulling = sum(move for name, move in moves.items() if name in gave_way)
+    sides = {name: move for name, move in moves.items() if name in gave_way or move * pulling < 0.0}
+    net = sum(sides.values())
+    drowned = len(sides) > 1 and min(abs(pulling), abs(net - pulling)) > DROWNED * abs(net)
+    for name, move in moves.items():
+        if not (drowned and name in sides):
+            yield f"{name} {move:+.2%}"
+    if drowned:
+        against = " and ".join(name for name in sides if name not in gave_way)
+        yield f"{' and '.join(name for name in sides if name in gave_way)} against {against} {net:+.2%}"
+
+
+def _gave_way(rule: RuleReading) -> str:
+    asked = f"{'at least' if rule.value < rule.bound else 'at most'} {rule.bound:.2%}"
+    return f"{rule.name} gave way: {rule.value:.2%} where {asked} is asked ({rule.source})"
