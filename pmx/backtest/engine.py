@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from pmx.backtest.contributions import Contributions
 from pmx.backtest.inputs import cost_rates, day, interest_rates, row_range, target_frame, traded_values
 from pmx.backtest.metrics import check_periods
 from pmx.backtest.recorder import Recorder
@@ -19,6 +21,7 @@ from pmx.errors import DataError
 from pmx.execution import Account, CostModel, Desk, Fills, History, Holdings, Step, default_engines, step
 from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED
+from pmx.projection import Journal, recording
 from pmx.projection.progress import counting
 from pmx.signals import SignalEngine
 
@@ -39,6 +42,7 @@ def backtest(
     end: Any = None,
     adv: pd.DataFrame | None = None,
     periods_per_year: float = 252.0,
+    journal: Journal | str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> BacktestResult:
     r"""Run a policy over a price history.
@@ -83,6 +87,8 @@ def backtest(
         Average daily value traded as known at each date, for ``liquidity.participation``.
     periods_per_year : float
         For the metrics.
+    journal : Journal or path-like, optional
+        Where every decision is written, for ``pmx verify``. Each day is then lived by itself, which takes longer.
     progress : bool
         Show a progress bar, on standard error where that is a terminal.
 
@@ -97,6 +103,8 @@ def backtest(
         the date.
     InfeasibleError, SolverError
         When a day has no certified answer; a note on the error names the date.
+    LedgerError
+        When the journal cannot be appended to.
 
     Notes
     -----
@@ -117,7 +125,7 @@ def backtest(
         raise DataError("engines and targets are both given; drop one of them")
     check_periods(periods_per_year)
     run = _Run(prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv)
-    with counting("backtest", len(run.rows), progress) as advance:
+    with counting("backtest", len(run.rows), progress) as advance, recording(journal) as run.journal:
         i = run.rows.start
         while i < run.rows.stop:
             lived = run.days_together(i)
@@ -125,7 +133,7 @@ def backtest(
                 run.day(i)
             i += max(lived, 1)
             advance(max(lived, 1))
-    return run.recorder.result(periods_per_year)
+    return run.recorder.result(periods_per_year, run.contributions)
 
 
 class _Run:
@@ -170,6 +178,8 @@ class _Run:
             slots.append((UNASSIGNED, self.residual))
         self.account = Account(slots, symbols, initial_nav, cost_rates(costs, policy, symbols))
         self.recorder = Recorder(policy, self.dates, slots)
+        self.contributions = Contributions()
+        self.journal: Journal | None = None
         self.pending: np.ndarray | None = None
         self.together = TogetherDays.of(self)
         bucket_of = [bucket for bucket, _ in self.desk.positions]  # sorted by bucket
@@ -178,17 +188,23 @@ class _Run:
 
     def day(self, i: int) -> None:
         """Live through one close."""
-        account = self.account
+        account, contributions, patience = self.account, self.contributions, self.policy.execution.max_stale_bars
+        nav, marks = account.nav, account.marks
         interest = account.accrue(self.rates[i])
         before = np.abs(account.values)
         profit = account.mark(self.closes[i])
+        contributions.earn(account, marks, nav, self.rates[i])
         self._require_solvent(i)
         bucket_returns = self._bucket_returns(before, profit) if self.desk.scaler.listens else {}
-        fills = [account.close_delisted(self.policy.execution.max_stale_bars)]
+        fills = [account.close_delisted(patience)]
+        contributions.drop((account.bars_stale > patience)[account.column])
         if self.pending is not None:
             fills.append(self._trade(self.pending, i))
         decision = self._decide(i, bucket_returns)
-        self.pending = None if decision is None else self._slot_weights(decision)
+        self.pending = None
+        if decision is not None:
+            self.pending = self._slot_weights(decision)
+            contributions.order(decision)
         if self.pending is not None and self.trade_at == "close":
             fills.append(self._trade(self.pending, i))
             self.pending = None
@@ -222,7 +238,10 @@ class _Run:
             if wish is not None and math.isnan(wish[0]):  # a date without a row of targets; rows have no gaps
                 self.desk.observe(known, bucket_returns)
                 return None
-            return step(self.desk, holdings, known, targets=wish, adv=adv)
+            decision = step(self.desk, holdings, known, targets=wish, adv=adv)
+            if self.journal is not None:
+                self.journal.write(decision.allocation, self.policy, label=day(self.dates[i]))
+            return decision
         except Exception as error:
             error.add_note(f"while deciding at the close of {day(self.dates[i])}")
             raise
@@ -233,8 +252,10 @@ class _Run:
         return np.append(decision.weights, decision.allocation.residual)
 
     def _trade(self, weights: np.ndarray, i: int) -> Fills:
-        return self.account.rebalance(weights, np.isfinite(self.closes[i]))
+        tradable = np.isfinite(self.closes[i])
+        self.contributions.trade(self.account, tradable)
+        return self.account.rebalance(weights, tradable)
 
     def days_together(self, i: int) -> int:
         """Live through as many days from row ``i`` as one compiled loop may; return how many, possibly none."""
-        return 0 if self.together is None else self.together.live(self, i)
+        return 0 if self.together is None or self.journal is not None else self.together.live(self, i)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from pmx.backtest.contributions import Contributions, saved_and_cost
 from pmx.backtest.ledger import RuleLedger
 from pmx.backtest.result import BacktestResult
 from pmx.execution import Account, Fills, Step
@@ -146,10 +147,11 @@ class Recorder:
         if figures is not None:
             self._ledger.add(figures)
 
-    def result(self, periods_per_year: float) -> BacktestResult:
+    def result(self, periods_per_year: float, contributions: Contributions) -> BacktestResult:
         """Return the tables."""
         lived, decided = self._dates[self._rows], self._dates[self._decided]
         buckets = list(self._policy.risk_buckets.buckets)
+        earned = contributions.table(lived)
         worth = _frame(self._bucket_values, lived, self._buckets).assign(**{CASH: self._cash})
         return BacktestResult(
             policy=self._policy,
@@ -161,7 +163,8 @@ class Recorder:
             safe_floor=self._policy.safe_floor,
             risk_scale=_frame(self._scales, decided, buckets),
             trades=self._trades(),
-            rules=self._ledger.table(),
+            rules=_with_earnings(self._ledger.table(), earned),
+            contributions=earned,
             status=pd.Series(self._status, index=decided, name="status", dtype="str"),
             distance_bound=pd.Series(self._distance, index=decided, name="distance_bound", dtype="float64"),
             interest=pd.Series(self._interest, index=lived, name="interest"),
@@ -185,6 +188,13 @@ class Recorder:
             "reason": pd.array(np.repeat([traded.reason for traded in fills], sizes), dtype="str"),
         }
         return pd.DataFrame(columns)
+
+
+def _with_earnings(rules: pd.DataFrame, earned: pd.DataFrame) -> pd.DataFrame:
+    """Return the ledger with what each rule's cuts earned, after its prices; 0 for rules that never moved anything."""
+    figures = saved_and_cost(earned).reindex(rules.index, fill_value=0.0)
+    after = list(rules.columns).index("mean_shadow_price") + 1
+    return pd.concat([rules.iloc[:, :after], figures, rules.iloc[:, after:]], axis=1)
 
 
 def _frame(rows: list[np.ndarray], index: pd.Index, columns: Any) -> pd.DataFrame:

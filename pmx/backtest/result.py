@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
+from pmx.backtest.contributions import saved_and_cost
 from pmx.backtest.metrics import drawdown, performance
 from pmx.policy import Policy
 from pmx.projection import Allocation
@@ -41,8 +43,14 @@ class BacktestResult:
         ``rebalance`` or ``delisted``.
     rules : DataFrame by rule
         ``days`` (decisions in which the rule was written), ``days_binding`` and ``share_binding`` of them,
-        ``mean_shadow_price`` over them, ``days_given_way`` (a soft rule overrun by more than 1e-9), ``max_violation``,
-        ``source``.
+        ``mean_shadow_price`` over them; what its cuts earned over cash, ``contribution``, and apart the calendar months
+        in which they ``saved`` and in which they ``cost`` (contribution = saved − cost, sums of daily fractions of
+        NAV); ``days_given_way`` (a soft rule overrun by more than 1e-9), ``max_violation``, ``source``.
+    contributions : DataFrame, date × cause
+        Return of each day over that of cash, before trading costs, by what brought it about, fraction of the NAV a day
+        ago: ``target``, what the wishes would have earned; one column for each rule that moved anything, what its cuts
+        earned or cost; ``weight``, what was held did. ``target`` and the rules add up to ``weight``. Columns that are
+        no rules are those of :attr:`pmx.Allocation.attribution`.
     status : Series by date
         Status of each decision.
     distance_bound : Series by date
@@ -67,6 +75,7 @@ class BacktestResult:
     risk_scale: pd.DataFrame
     trades: pd.DataFrame
     rules: pd.DataFrame
+    contributions: pd.DataFrame
     status: pd.Series
     distance_bound: pd.Series
     interest: pd.Series
@@ -91,6 +100,16 @@ class BacktestResult:
         """Simple return of each period."""
         returns: pd.Series = self.nav.pct_change().iloc[1:]
         return returns.rename("return")
+
+    @property
+    def contributions_by_year(self) -> pd.DataFrame:
+        """What each rule cost, and saved, year by year: one row a year and rule that moved anything in the run.
+
+        Columns ``contribution``, ``saved`` and ``cost`` as in ``rules``, over the months of the year.
+        """
+        years = pd.DatetimeIndex(self.contributions.index).year.to_numpy()
+        of = {int(year): saved_and_cost(self.contributions[years == year]) for year in np.unique(years)}
+        return pd.concat(of, names=["year"])
 
     @cached_property
     def metrics(self) -> pd.Series:

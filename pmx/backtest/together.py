@@ -75,12 +75,13 @@ class TogetherDays:
         book = kernel("days", "Book")(
             frame.law, frame.long, groups.order, groups.groups, sheet.distance, sheet.clamp, frame.nothing, frame.soft,
             account.column, account.cost_rates, run.trade_at == "close", HARD_TOLERANCE, DISTANCE_TOLERANCE,
+            run.contributions.numbers(frame.names), run.contributions.total,
         )  # fmt: skip
         return cls(frame, book, plain, int(inside[-1]) if len(inside) else run.rows.start)
 
     def live(self, run: _Run, i: int) -> int:
         """Live through days from row ``i`` on and record them; return how many."""
-        account = run.account
+        account, contributions = run.account, run.contributions
         until = min(i + AT_ONCE, self.stop)
         breaks = np.flatnonzero(~self.plain[i:until])
         days = int(breaks[0]) if len(breaks) else until - i
@@ -93,22 +94,24 @@ class TogetherDays:
         out = kernel("days", "Days")(
             np.empty((days, 3)), np.empty((days, n)), np.empty((days, n)), np.empty((days, n)), np.empty((days, m)),
             np.empty((days, 4)), np.empty((days, rules), dtype=bool), np.empty((days, rules)),
-            np.empty((days, rules)), np.empty(days, dtype=bool),
+            np.empty((days, rules)), np.empty(days, dtype=bool), np.empty((days, contributions.size)),
         )  # fmt: skip
         quantities, pending = account.quantities.copy(), np.zeros(n)
         if waiting:
             pending[:] = run.pending
         rates = np.array(run.rates[i : i + days])
         assert run.wishes is not None
-        lived, cash = kernel("days", "live")(
+        lived, cash, held, ordered = kernel("days", "live")(
             self.book, run.closes[i : i + days], np.ascontiguousarray(run.wishes[i : i + days]), rates, account.cash,
-            quantities, pending, waiting, out,
+            account.marks.copy(), account.nav, quantities, pending, waiting, contributions.held,
+            contributions.ordered, out,
         )  # fmt: skip
         if lived == 0:
             return 0
         for day in range(lived):
             self._record(run, i + day, day, out)
         account.resume(cash, quantities, run.closes[i + lived - 1])
+        contributions.resume(held, ordered, out.earned[:lived])
         run.pending = None if at_close else pending
         last = i + lived - 1
         run.desk.observe(History(run.prices, run.closes[: last + 1], run.days[last]), {})

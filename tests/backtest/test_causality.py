@@ -54,6 +54,9 @@ def same_up_to(t: pd.Timestamp, one: pmx.BacktestResult, other: pmx.BacktestResu
         a, b = getattr(one, name).loc[:t], getattr(other, name).loc[:t]
         assert len(a) > 0
         assert a.equals(b), name
+    causes = one.contributions.columns.union(other.contributions.columns)  # some come only later
+    earned = [result.contributions.reindex(columns=causes, fill_value=0.0).loc[:t] for result in (one, other)]
+    assert earned[0].equals(earned[1])
     trades = [result.trades[result.trades["date"] <= t] for result in (one, other)]
     assert trades[0].equals(trades[1])
 

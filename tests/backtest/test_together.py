@@ -8,7 +8,10 @@ import pmx
 from pmx.backtest.together import TogetherDays
 from pmx.policy import Policy
 
-TABLES = ("nav", "weights", "positions", "bucket_weights", "safe_weight", "risk_scale", "trades", "rules", "status")
+TABLES = (
+    *("nav", "weights", "positions", "bucket_weights", "safe_weight", "risk_scale", "trades", "rules", "contributions"),
+    "status",
+)
 
 
 def world(seed):

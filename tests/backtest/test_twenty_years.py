@@ -87,6 +87,20 @@ def test_money_is_accounted_for_over_twenty_years(run: pmx.BacktestResult, price
     np.testing.assert_allclose(run.trades["cost"], run.trades["value"].abs() * rate, rtol=1e-9)
 
 
+def test_wishes_and_cuts_make_up_the_return_over_cash(run: pmx.BacktestResult) -> None:
+    earned = run.contributions
+    assert {"target", "clamp.ts_core", "symbol.SP500.cap", "weight"} <= set(earned.columns)
+    assert "unexplained" not in earned
+    np.testing.assert_allclose(earned.drop(columns="weight").sum(axis=1), earned["weight"], rtol=0, atol=1e-12)
+    cost = run.trades.groupby("date")["cost"].sum().reindex(run.nav.index, fill_value=0.0)
+    excess = run.nav.pct_change() - run.rf + cost / run.nav.shift()
+    np.testing.assert_allclose(earned["weight"].iloc[1:], excess.iloc[1:], rtol=0, atol=1e-12)
+    # Scaling risk down saved when technology fell, and cost over the recoveries that followed.
+    clamp = run.contributions_by_year["contribution"].xs("clamp.ts_core", level="rule")
+    assert clamp[2001] > 0.03
+    assert clamp[[2009, 2010, 2013]].max() < -0.01
+
+
 def test_the_figures_of_the_run_are_those_of_its_tables(run: pmx.BacktestResult) -> None:
     figures = run.metrics
     years = 5030 / 252
