@@ -1,0 +1,102 @@
+import json
+
+import pytest
+
+from pmx.linting import CODES
+from pmx.policy import load_policy
+
+MARKETS = load_policy().source("barbell.markets")
+CLASH = "risk_buckets.custom_rules={own: {symbols: {SP500: 1.0}, min: 0.2}}"
+SHADOW = "risk_buckets.buckets.ts_core.max_nav_frac=0.4"
+DISAGREE = "barbell.safe_bucket.min_weight=0.75"
+
+
+@pytest.fixture
+def config(pmx_command):
+    assert pmx_command("init", "policy").exit_code == 0
+    return "policy"
+
+
+def test_the_shipped_policy_passes_and_says_what_that_covers(pmx_command, config):
+    for arguments in ((), (config,), (config, "--strict")):
+        result = pmx_command("check", *arguments)
+        assert result.exit_code == 0
+        assert ": 0 errors, 0 warnings (4 notes with --verbose)" in result.stdout
+        assert "The hard rules hold together in every state: scales ts_core 0.25 to 1.25" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--set", CLASH], 3, "override: error [infeasible-corner] custom.own"),
+        (["--set", DISAGREE], 2, "override: error [files-disagree] the safe minimum is 0.75"),
+        (["--set", SHADOW], 0, "override: warning [shadowed-rule] bucket.ts_core.max"),
+        (["--set", SHADOW, "--strict"], 2, "override: warning [shadowed-rule]"),
+        (["--set", "barbell.safe_bucket.min_weight=70"], 2, "error [policy-error] barbell.safe_bucket.min_weight"),
+        (["--verbose"], 0, "info [barbell-gap] barbell.safe.floor"),
+        (["--symbols", "AAPL,NGX:A"], 0, f"{MARKETS}: warning [symbol-without-market] no market"),
+    ],
+)
+def test_findings_are_printed_and_decide_the_exit_code(pmx_command, arguments, code, words):
+    result = pmx_command("check", *arguments)
+    assert result.exit_code == code
+    assert words in result.stdout
+    assert "Traceback" not in result.stderr
+    assert ("The hard rules hold together" in result.stdout) == (
+        "infeasible" not in words and "policy-error" not in words
+    )
+
+
+def test_a_directory_that_does_not_load_is_a_list_of_findings(pmx_command, config, tmp_path):
+    file = tmp_path / config / "barbell.yml"
+    lines = file.read_text().splitlines()
+    first, second = (
+        next(i for i, line in enumerate(lines) if text in line) for text in ("min_weight:", "us_equity: 0.2")
+    )
+    lines[first], lines[second] = "  min_weight: 70", "  us_equity: high"
+    file.write_text("\n".join(lines))
+    result = pmx_command("check", config)
+    assert result.exit_code == 2
+    assert (
+        f"policy/barbell.yml:{first + 1}: error [policy-error] barbell.safe_bucket.min_weight: is 70" in result.stdout
+    )
+    assert f"policy/barbell.yml:{second + 1}: error [policy-error] barbell.market_caps.us_equity" in result.stdout
+    assert "policy does not load: 2 problems" in result.stdout
+    assert pmx_command("check", "nowhere").exit_code == 2
+
+
+def test_json_holds_the_corner_and_the_proof(pmx_command):
+    result = pmx_command("check", "--set", CLASH, "--format", "json")
+    content = json.loads(result.stdout)
+    assert result.exit_code == content["exit_code"] == 3
+    assert (content["errors"], content["feasible_in_every_state"]) == (1, False)
+    (finding,) = content["findings"]
+    assert set(finding["rules"]) == {"custom.own", "symbol.SP500.cap"}
+    assert finding["relaxation"] == {"custom.own": pytest.approx(0.1)}
+    assert (finding["corner"]["scales"], finding["corner"]["gates"]) == ({}, {})
+    asked = {(row["bucket"], row["symbol"]) for row in finding["corner"]["relative_weights"] if row["weight"] > 0.0}
+    assert ("ts_core", "SP500") in asked
+    assert {limit["rule"] for limit in finding["proof"]} == set(finding["rules"])
+
+
+def test_json_of_a_clean_policy_is_empty_unless_notes_are_wanted(pmx_command):
+    content = json.loads(pmx_command("check", "--format", "json").stdout)
+    assert content["findings"] == []
+    assert content["feasible_in_every_state"] is True
+    assert content["scales"]["ts_core"] == [0.25, 1.25]
+    noted = json.loads(pmx_command("check", "--format", "json", "--verbose").stdout)["findings"]
+    assert {finding["severity"] for finding in noted} == {"info"}
+    assert {finding["code"] for finding in noted} <= set(CODES)
+
+
+def test_symbols_come_from_a_file_of_prices(pmx_command, closes):
+    content = json.loads(pmx_command("check", "--prices", "closes.csv", "--format", "json").stdout)
+    assert {"SP500", "WTI", "BIL"} <= set(content["symbols"])
+    assert {finding["code"] for finding in content["findings"]} == {"empty-bucket", "empty-market"}
+
+
+@pytest.mark.parametrize("symbols", ["", "A,,B"])
+def test_an_empty_symbol_is_a_usage_error(pmx_command, symbols):
+    result = pmx_command("check", "--symbols", symbols)
+    assert result.exit_code == 2
+    assert "usage error: --symbols" in result.stderr
