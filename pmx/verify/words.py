@@ -1,0 +1,49 @@
+"""A verdict in words, and as an exit code."""
+
+from __future__ import annotations
+
+from .exact import shown
+from .verdict import Verdict
+
+HOLDS, REFUSED, UNREADABLE = 0, 1, 2
+
+#: Findings that are shown.
+MOST_SHOWN = 20
+
+
+def exit_code(verdict: Verdict) -> int:
+    """Return 0 when everything holds, 1 when something does not."""
+    return HOLDS if verdict.accepted else REFUSED
+
+
+def words(path: str, verdict: Verdict) -> list[str]:
+    """Return a verdict in lines of text; the first one says all."""
+    if not verdict.accepted:
+        found = len(verdict.findings)
+        more = [f"  and {found - MOST_SHOWN} more"] if found > MOST_SHOWN else []
+        first = f"REFUSED  {_printable(path)}: {found} {'thing is' if found == 1 else 'things are'} off"
+        return [first, *(f"  {finding}" for finding in verdict.findings[:MOST_SHOWN]), *more]
+    off = f", {verdict.bypassed:,} under a policy that is switched off" if verdict.bypassed else ""
+    sessions, policies = _count(verdict.sessions, "session"), _count(len(verdict.policies), "policy", "policies")
+    counted = f"{_count(verdict.solves, 'solve')} ({verdict.relaxed:,} relaxed{off}) in {sessions} under {policies}"
+    return [
+        f"HOLDS  {_printable(path)}: {counted}",
+        f"  no hard rule is overrun by more than {shown(verdict.violation)} of NAV",
+        f"  no answer is further from its optimum than {shown(verdict.distance)}, of limits moved by "
+        f"{shown(verdict.moved)} at most ({shown(verdict.distance_as_written)} of limits as they are written)",
+        "  every attribution sums, every price is what its rule did, every weight obeys the policy's own numbers",
+        f"  last hash {verdict.head}",
+    ]
+
+
+def unreadable(path: str, error: OSError) -> str:
+    """Return the message for a file that cannot be read."""
+    return f"cannot read {_printable(path)} ({error.strerror or error}); name a journal"
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
