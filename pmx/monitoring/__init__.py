@@ -1,20 +1,26 @@
 """What happened: tables, charts, a printable report, and the demo that shows them."""
 
 from pmx.monitoring.demo import PORTFOLIOS, demo_runs, switched_off
+from pmx.monitoring.explanation import explanation_html, write_explanation
 from pmx.monitoring.report import report_html, write_report
 from pmx.monitoring.tables import (
     certificate_line,
+    cuts_table,
     ledger_table,
     metrics_table,
     positions_table,
     rules_table,
     safe_weight_line,
+    years_table,
 )
+from pmx.monitoring.waterfall import waterfall
 
 __all__ = [
     "PORTFOLIOS",
     "certificate_line",
+    "cuts_table",
     "demo_runs",
+    "explanation_html",
     "ledger_table",
     "metrics_table",
     "positions_table",
@@ -22,5 +28,8 @@ __all__ = [
     "rules_table",
     "safe_weight_line",
     "switched_off",
+    "waterfall",
+    "write_explanation",
     "write_report",
+    "years_table",
 ]

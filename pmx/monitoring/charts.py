@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from pmx.backtest import BacktestResult
+from pmx.monitoring.tables import largest_contributions
 from pmx.policy import CASH
 from pmx.portfolio import UNASSIGNED
 
 if TYPE_CHECKING:
-    import pandas as pd
     import plotly.graph_objects as go
 
 #: One colour a portfolio: the one reported on, then what it is compared with.
@@ -21,6 +22,15 @@ LINES = ("#14507f", "#c96f14", "#868e96", "#5f3dc4", "#2b8a3e")
 SAFE = ("#d3e3ee", "#b4cfe0", "#95bbd2")
 RISK = ("#14507f", "#c96f14", "#2b8a3e", "#a61e4d", "#5f3dc4", "#9c6b30", "#087f5b")
 FLOOR = "#b02a2a"
+SAVED = "#2b8a3e"
+
+#: What all figures have in common.
+LOOK: dict[str, Any] = {
+    "template": "none",
+    "font": {"family": "Helvetica, Arial, sans-serif", "size": 12, "color": "#343a40"},
+    "paper_bgcolor": "white",
+    "plot_bgcolor": "white",
+}
 
 #: A bucket or scale that never differs from its neutral value by more than this is left out.
 SHOWN_ABOVE = 1e-4
@@ -94,6 +104,35 @@ def scales(result: BacktestResult) -> go.Figure | None:
     return _styled(figure, 290)
 
 
+def contributions(result: BacktestResult) -> go.Figure | None:
+    """Draw what the cuts of each rule added up to, and what they saved and cost; None when no rule moved anything."""
+    daily = largest_contributions(result)
+    if not len(daily.columns):
+        return None
+    from plotly.subplots import make_subplots
+
+    months = daily.groupby(pd.DatetimeIndex(daily.index).to_period("M")).sum()
+    saved, cost = months.clip(lower=0.0).sum(), months.clip(upper=0.0).sum()
+    lines, bars = 250, 34 * (1 + len(daily.columns))
+    heights = [lines / (lines + bars), bars / (lines + bars)]
+    figure = make_subplots(rows=2, cols=1, row_heights=heights, vertical_spacing=0.12)
+    for name, colour in zip(daily, _cycle(RISK), strict=False):
+        line = {"color": colour, "width": 1.4}
+        figure.add_scatter(x=daily.index, y=_thin(daily[name].cumsum()), name=name, line=line, row=1, col=1)
+    figure.add_hline(y=0.0, line={"color": "#868e96", "width": 1, "dash": "dot"}, row=1, col=1)
+    for name, sums, colour in (("saved", saved, SAVED), ("cost", cost, FLOOR)):
+        text = [f"{abs(value):.2%}" for value in sums]
+        figure.add_bar(
+            x=_thin(sums), y=list(sums.index), name=name, orientation="h", marker={"color": colour}, text=text,
+            textposition="auto", hovertemplate="%{text}", showlegend=False, row=2, col=1,
+        )  # fmt: skip
+    figure.update_yaxes(title="sum of NAV fractions", tickformat=".1%", row=1, col=1)
+    figure.update_yaxes(autorange="reversed", automargin=True, row=2, col=1)
+    figure.update_xaxes(tickformat=".0%", row=2, col=1)
+    figure.update_layout(barmode="relative")
+    return _styled(figure, lines + bars + 110)
+
+
 def as_html(figure: go.Figure, name: str) -> str:
     """Return a figure as an HTML fragment that expects plotly.js to be on the page already."""
     options = {"displayModeBar": False, "responsive": True}
@@ -117,15 +156,12 @@ def _empty() -> go.Figure:
 
 def _styled(figure: go.Figure, height: int) -> go.Figure:
     figure.update_layout(
-        template="none",
+        **LOOK,
         height=height,
         margin={"l": 64, "r": 12, "t": 34, "b": 28},
-        font={"family": "Helvetica, Arial, sans-serif", "size": 12, "color": "#343a40"},
         legend={"orientation": "h", "x": 0.0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
         hovermode="x unified",
         showlegend=True,
-        paper_bgcolor="white",
-        plot_bgcolor="white",
     )
     figure.update_traces(selector={"type": "scatter"}, hovertemplate="%{y}")
     figure.update_xaxes(showgrid=False, showline=True, linecolor="#adb5bd", ticks="outside", tickcolor="#adb5bd")

@@ -21,6 +21,12 @@ p { margin: 6px 0 10px; max-width: 78ch; }
 figcaption { font-size: 13px; max-width: 90ch; }
 header p { max-width: none; }
 figure { margin: 10px 0 18px; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 2px 20px; align-items: start; }
+.pair > div { min-width: 0; }
+@media screen and (max-width: 820px) { .pair { grid-template-columns: 1fr; } }
+.key { font-size: 13px; color: var(--soft); max-width: none; }
+.key span { white-space: nowrap; margin-right: 16px; }
+.key i { display: inline-block; width: 11px; height: 11px; margin-right: 6px; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 12px; margin: 18px 0; }
 .card { border: 1px solid var(--rule); border-left: 4px solid var(--blue); padding: 10px 14px; }
 .card b { display: block; font-size: 21px; line-height: 1.3; font-weight: 600; }
@@ -48,8 +54,9 @@ footer { margin-top: 44px; border-top: 1px solid var(--rule); padding-top: 10px;
   h3 { font-size: 10.5pt; }
   figcaption, .card span, footer { font-size: 8pt; }
   h2, h3, h2 + p, h3 + p, summary { break-after: avoid; }
-  figure, .card, .wide, tr, pre { break-inside: avoid; }
-  details .wide { break-inside: auto; }
+  figure, .card, .wide, tr, pre, .pair > div { break-inside: avoid; }
+  details .wide, details pre { break-inside: auto; }
+  .pair { grid-template-columns: 1fr; }
   .cards { grid-template-columns: repeat(5, 1fr); gap: 6px; }
   .card { padding: 5px 8px; }
   .card b { font-size: 13pt; }
@@ -118,6 +125,17 @@ def cards(entries: Iterable[tuple[str, str, str]]) -> str:
 def figure(chart: str, caption: str) -> str:
     """Return a chart, given as HTML, with its caption."""
     return f"<figure>{chart}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def side_by_side(charts: Iterable[str]) -> str:
+    """Return charts, given as HTML, two beside each other where there is room."""
+    return f'<div class="pair">{"".join(f"<div>{chart}</div>" for chart in charts)}</div>'
+
+
+def swatches(entries: Iterable[tuple[str, str]]) -> str:
+    """Return what colours stand for, each (colour, words)."""
+    parts = (f'<span><i style="background:{colour}"></i>{escape(words)}</span>' for colour, words in entries)
+    return f'<p class="key">{"".join(parts)}</p>'
 
 
 def table(frame: pd.DataFrame, text: Sequence[str] = (), marks: Sequence[str] = ()) -> str:

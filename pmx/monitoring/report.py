@@ -80,6 +80,7 @@ def report_html(runs: Mapping[str, BacktestResult], *, title: str = "Backtest", 
         *_performance(runs),
         *_exposure(result),
         *_rules(result),
+        *_cuts(result),
         *_last_decision(result),
         *_policy(result.policy),
         f"<footer>pmx {pmx.__version__} · policy {result.policy.fingerprint[:16]}</footer>",
@@ -158,6 +159,39 @@ def _rules(result: BacktestResult) -> Iterator[str]:
     ledger = tables.ledger_table(result)
     marks = ["bites" if cell != tables.NONE else "" for cell in ledger["mean price"]]
     yield table(ledger, text=("rule", "source"), marks=marks)
+
+
+def _cuts(result: BacktestResult) -> Iterator[str]:
+    """Say what the rules cost, and what they saved."""
+    drawn = charts.contributions(result)
+    if drawn is None:
+        return
+    yield heading("What the cuts earned")
+    yield paragraph(
+        "Each decision is its wish plus what every rule took or gave. Held beside the positions at the same prices, "
+        "each part earned or lost something over cash, day by day, as a fraction of NAV: a rule saved in the months "
+        "when what it had cut lost, and cost in those when that gained. Wishes and cuts add up to what was held, "
+        "before trading costs. It is a first-order account: it does not ask what other rules would have cut instead."
+    )
+    yield paragraph(_this_year(result))
+    yield table(tables.cuts_table(result), text=("rule",))
+    caption = (
+        "Above: what each rule's cuts added up to, sums of daily fractions of NAV. Below: the months in which they "
+        "saved (right) and those in which they cost (left)."
+    )
+    yield figure(charts.as_html(drawn, "contributions"), caption)
+    yield heading("Year by year", 3)
+    years = tables.years_table(result)
+    yield table(years, marks=["total" if year == "all" else "" for year in years.index])
+
+
+def _this_year(result: BacktestResult) -> str:
+    """Say what the rule that moved most saved and cost in the last year."""
+    name = tables.largest_contributions(result).columns[0]
+    year = result.contributions.index[-1].year
+    line = result.contributions_by_year.loc[(year, name)]
+    saved, cost, earned = (tables.percent(line[key]) for key in tables.EARNED)
+    return f"In {year}, {name} saved {saved} of NAV and cost {cost}: {earned} in all."
 
 
 def _gave_way(result: BacktestResult) -> Iterator[str]:

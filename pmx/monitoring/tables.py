@@ -11,6 +11,10 @@ from pmx.backtest import BacktestResult
 from pmx.projection import Allocation, Certificate
 from pmx.projection.certificate import HARD_TOLERANCE
 
+#: Rules that are named where what their cuts earned is shown; the others are taken together.
+CAUSES = 6
+#: What is said of a rule's cuts, in this order.
+EARNED = ("saved", "cost", "contribution")
 #: What a cell says where there is no number.
 NONE = "–"
 
@@ -113,6 +117,45 @@ def ledger_table(result: BacktestResult) -> pd.DataFrame:
     ]
     columns = ["rule", "days", "binding", "share", "mean price", "gave way", "by at most", "source"]
     return pd.DataFrame(lines, columns=columns)
+
+
+def cuts_table(result: BacktestResult) -> pd.DataFrame:
+    """Return one row a rule that was binding or moved something: its price, and what its cuts saved, cost and earned.
+
+    Rules that moved most come first.
+    """
+    bound = (result.rules["days_binding"] > 0) | (result.rules["saved"] + result.rules["cost"] > 0.0)
+    rules = result.rules[bound]
+    order = (rules["saved"] + rules["cost"]).sort_values(ascending=False, kind="stable").index
+    lines = [
+        (
+            str(name),
+            f"{rule['days_binding']:,} of {rule['days']:,}",
+            price(rule["mean_shadow_price"]),
+            *(percent(rule[key]) if rule["saved"] or rule["cost"] else NONE for key in EARNED),
+        )
+        for name, rule in rules.loc[order].iterrows()
+    ]
+    columns = ["rule", "days binding", "mean price", *EARNED]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def largest_contributions(result: BacktestResult) -> pd.DataFrame:
+    """Return the daily contributions of the rules that moved most, `CAUSES` of them, and of all others together."""
+    rules = result.contributions.drop(columns=["target", "weight"])
+    largest = rules.abs().sum().sort_values(ascending=False, kind="stable").index
+    shown, rest = rules[largest[:CAUSES]], rules[largest[CAUSES:]]
+    return shown.assign(**{f"{len(rest.columns)} others": rest.sum(axis=1)}) if len(rest.columns) else shown
+
+
+def years_table(result: BacktestResult) -> pd.DataFrame:
+    """Return one row a year: what the wishes earned over cash, what the cuts of each rule did, and what was held."""
+    daily = result.contributions
+    table = pd.concat([daily["target"], largest_contributions(result), daily["weight"]], axis=1)
+    table = table.rename(columns={"target": "wished", "weight": "held"})
+    years = table.groupby(pd.DatetimeIndex(daily.index).year.astype("str")).sum()
+    whole = table.sum().to_frame("all").T
+    return pd.concat([years, whole]).map(percent).rename_axis("year")
 
 
 def certificate_line(certificate: Certificate) -> str:

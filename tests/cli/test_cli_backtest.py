@@ -1,4 +1,5 @@
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -44,6 +45,9 @@ def test_the_files_are_what_the_library_says(ran, closes, targets, tmp_path):
     assert trades["cost"].sum() == pytest.approx(0.0005 * trades["value"].abs().sum())
     rules = pd.read_csv(tmp_path / "run" / "rules.csv", index_col="rule")
     assert list(rules.index) == list(expected.rules.index)
+    earned = pd.read_csv(tmp_path / "run" / "contributions.csv", index_col="date", parse_dates=True)
+    assert list(earned.columns) == list(expected.contributions.columns)
+    assert earned.to_numpy() == pytest.approx(expected.contributions.to_numpy(), abs=1e-12)
 
 
 def test_the_metrics_are_complete(ran, tmp_path):
@@ -58,6 +62,8 @@ def test_the_metrics_are_complete(ran, tmp_path):
 
 def test_the_metrics_are_printed(ran):
     assert "Maximum drawdown" in ran.stdout
+    assert re.search(r"rule +days binding +mean price +saved +cost +contribution", ran.stdout)
+    assert re.search(r"symbol\.WTI\.cap +\d+ of 21 .*%", ran.stdout)
     assert "≥ 0.7000, on 2020-01-" in ran.stdout
     assert "Written to run" in ran.stdout
 

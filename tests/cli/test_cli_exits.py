@@ -1,9 +1,13 @@
+import json
+
 import pytest
 
+import pmx
 from pmx.cli.exits import report
-from pmx.errors import BrokerError
+from pmx.errors import BrokerError, InfeasibleError
 
 CLASH = "risk_buckets.custom_rules={own: {symbols: {SP500: 1.0}, min: 0.2}}"
+CAP_SOURCE = pmx.load_policy().source("barbell.risk_bucket.max_per_position")
 
 
 def write_mistakes(tmp_path):
@@ -54,10 +58,51 @@ def test_a_mistake_is_2_and_says_what_it_is(pmx_command, wishes, closes, tmp_pat
 def test_an_infeasible_policy_is_3_and_names_the_clash(pmx_command, wishes):
     result = pmx_command("solve", "--weights", wishes, "--set", CLASH, "--format", "csv")
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr.startswith("infeasible policy: ")
+    assert result.stderr.startswith("infeasible policy: these hard rules cannot hold together:\n")
     table = [line.split() for line in result.stderr.splitlines()]
-    assert ["custom.own", "10.0000%", "1"] in table
-    assert ["symbol.SP500.cap", "–", "1"] in table
+    assert ["rule", "set", "in", "bound", "relax", "by", "multiplier"] in table
+    assert ["custom.own", "override", "≥", "20%", "10%", "1"] in table
+    cap = ["symbol.SP500.cap", CAP_SOURCE, "≤", "10%", "for", "ts_core/SP500", "–", "1"]
+    assert cap in table
+    assert "the multipliers prove the clash exactly" in " ".join(result.stderr.split())
+
+
+def test_a_refusal_is_json_for_those_who_ask(pmx_command, wishes):
+    result = pmx_command("solve", "--weights", wishes, "--set", CLASH, "--format", "json")
+    assert result.exit_code == 3
+    refusal = json.loads(result.stdout)
+    assert refusal["status"] == "infeasible"
+    assert refusal["rules"] == ["custom.own", "symbol.SP500.cap"]
+    assert refusal["sources"] == {"custom.own": "override", "symbol.SP500.cap": CAP_SOURCE}
+    assert refusal["relaxation"] == {"custom.own": pytest.approx(0.1)}
+    assert refusal["proven_minimal"] is True
+    assert refusal["limits"][1] == {
+        "rule": "symbol.SP500.cap",
+        "source": CAP_SOURCE,
+        "side": "max",
+        "bound": 0.1,
+        "position": ["ts_core", "SP500"],
+        "multiplier": "1",
+    }
+    assert refusal["message"].splitlines()[1] == "  custom.own ≥ 20% (override)"
+    assert result.stderr.startswith("infeasible policy: ")
+
+
+def test_a_clash_with_a_cone_says_that_it_is_not_proven(pmx_command, wishes, tmp_path):
+    (tmp_path / "sigma.csv").write_text(
+        "symbol,SP500,NASDAQ,BIL\nSP500,0.04,0.03,0\nNASDAQ,0.03,0.05,0\nBIL,0,0,0.0001\n"
+    )
+    least = "risk_buckets.custom_rules={own: {symbols: {SP500: 1.0}, min: 0.09}}"
+    cap = "risk_buckets.portfolio.volatility_max=0.01"
+    result = pmx_command("solve", "--weights", wishes, "--set", least, "--set", cap, "--covariance", "sigma.csv")
+    assert result.exit_code == 3
+    assert "A cone takes part, so this is as sharp as its solver, and not proven." in " ".join(result.stderr.split())
+    assert "volatility.max" in result.stderr
+
+
+def test_a_refusal_without_limits_is_told_as_it_is(capsys):
+    assert report(InfeasibleError("no whole-lot portfolio obeys a, b", rules=("a", "b"))) == 3
+    assert capsys.readouterr().err == "infeasible policy: no whole-lot portfolio obeys a, b\n"
 
 
 def test_no_certified_answer_is_4(pmx_command, wishes):

@@ -126,3 +126,30 @@ def test_explain_keeps_csv_clean(pmx_command, wishes):
     assert "ts_core/SP500 wanted 30.00%" in result.stderr
     assert result.stdout.splitlines()[0] == "bucket,symbol,weight"
     assert len(result.stdout.splitlines()) == 5
+
+
+def test_the_picture_is_a_page_of_its_own(pmx_command, wishes, tmp_path):
+    result = pmx_command("solve", "--weights", wishes, "--picture", "cuts.html", "--out", "answer.csv")
+    assert result.exit_code == 0
+    html = (tmp_path / "cuts.html").read_text(encoding="utf-8")
+    assert html.startswith("<!DOCTYPE html>")
+    for text in ("What the rules did: wishes.csv", "symbol.SP500.cap", "SP500 wanted 30.00%"):
+        assert text in html
+    assert (tmp_path / "answer.csv").exists()
+
+
+def test_a_picture_is_never_replaced_unasked(pmx_command, wishes, tmp_path):
+    (tmp_path / "cuts.html").write_text("mine")
+    refused = pmx_command("solve", "--weights", wishes, "--picture", "cuts.html", "--out", "answer.csv")
+    assert refused.exit_code == 2
+    assert "exists already" in refused.stderr
+    assert (tmp_path / "cuts.html").read_text() == "mine"
+    assert not (tmp_path / "answer.csv").exists()
+    assert pmx_command("solve", "--weights", wishes, "--picture", "cuts.html", "--force").exit_code == 0
+    assert (tmp_path / "cuts.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_picture_is_html(pmx_command, wishes):
+    refused = pmx_command("solve", "--weights", wishes, "--picture", "cuts.svg")
+    assert refused.exit_code == 2
+    assert "--picture cuts.svg: the name must end in .html" in refused.stderr

@@ -6,8 +6,9 @@ import pytest
 
 import pmx
 from pmx.errors import DataError
-from pmx.monitoring import metrics_table, report_html, write_report
+from pmx.monitoring import cuts_table, metrics_table, report_html, write_report, years_table
 from pmx.monitoring.page import table
+from pmx.monitoring.tables import largest_contributions, percent
 
 #: Elements that have no end tag.
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -66,7 +67,7 @@ def test_plotly_is_there_once(html):
 
 
 def test_every_chart_and_every_figure_of_the_metrics_is_there(page, runs):
-    assert {"growth", "buckets", "safety", "scales"} <= set(page.ids)
+    assert {"growth", "buckets", "safety", "scales", "contributions"} <= set(page.ids)
     for column in metrics_table(runs).to_numpy().T:
         assert set(column) <= set(page.words)
 
@@ -80,6 +81,17 @@ def test_rules_certificate_and_sources_are_there(page, runs):
     assert "signal_routing_config.engines.time_series.window" in page.words
     assert "override" in page.words
     assert any(run.policy.fingerprint in text for text in page.words)
+
+
+def test_what_the_cuts_earned_is_there(page, runs):
+    run = next(iter(runs.values()))
+    for shown in (cuts_table(run), years_table(run)):
+        assert set(shown.to_numpy().ravel()) <= set(page.words)
+    name = largest_contributions(run).columns[0]
+    year = run.nav.index[-1].year
+    line = run.contributions_by_year.loc[(year, name)]
+    saved, cost, earned = (percent(line[key]) for key in ("saved", "cost", "contribution"))
+    assert f"In {year}, {name} saved {saved} of NAV and cost {cost}: {earned} in all." in page.words
 
 
 def test_a_rule_that_gave_way_is_explained(page):
@@ -96,6 +108,7 @@ def test_one_run_with_given_weights_and_no_policy_makes_a_report():
     assert page.open == []
     assert any(text.startswith("No rule was in force") for text in page.words)
     assert "scales" not in page.ids
+    assert "contributions" not in page.ids
 
 
 def test_an_empty_report_is_refused():

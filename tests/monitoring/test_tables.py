@@ -6,13 +6,15 @@ import pytest
 import pmx
 from pmx.monitoring import (
     certificate_line,
+    cuts_table,
     ledger_table,
     metrics_table,
     positions_table,
     rules_table,
     safe_weight_line,
+    years_table,
 )
-from pmx.monitoring.tables import NONE, percent, price, ratio
+from pmx.monitoring.tables import CAUSES, NONE, largest_contributions, percent, price, ratio
 
 WISH = pd.Series({"SP500": 0.3, "NASDAQ": 0.2, "BIL": 0.25})
 
@@ -82,6 +84,47 @@ def test_the_ledger_has_every_rule(runs):
     given = run.rules.loc["barbell.safe.cap", "days_given_way"]
     assert given > 0
     assert table.loc["barbell.safe.cap", "gave way"] == f"{given:,}"
+
+
+def test_cuts_are_those_of_rules_that_were_binding_or_moved_something(runs):
+    run = next(iter(runs.values()))
+    table = cuts_table(run).set_index("rule")
+    moved = run.rules[(run.rules["days_binding"] > 0) | (run.rules["saved"] + run.rules["cost"] > 0.0)]
+    assert set(table.index) == set(moved.index)
+    assert (moved["saved"] > 0.0).any()
+    for name, line in moved.iterrows():
+        earned = [percent(line[key]) for key in ("saved", "cost", "contribution")]
+        expected = earned if line["saved"] or line["cost"] else [NONE] * 3
+        assert table.loc[name, ["saved", "cost", "contribution"]].tolist() == expected
+    size = (moved["saved"] + moved["cost"]).loc[table.index]
+    assert size.is_monotonic_decreasing
+
+
+def test_years_add_up_to_the_whole(runs):
+    run = next(iter(runs.values()))
+    table = years_table(run)
+    assert list(table.index) == [*dict.fromkeys(str(day.year) for day in run.nav.index), "all"]
+    assert table.columns[0] == "wished"
+    assert table.columns[-1] == "held"
+    assert table.loc["all", "held"] == percent(run.contributions["weight"].sum())
+    first = run.contributions[run.nav.index.year == int(table.index[0])]
+    assert table.loc[table.index[0], "wished"] == percent(first["target"].sum())
+
+
+def test_rules_beyond_the_largest_are_taken_together():
+    symbols = [f"US{i}" for i in range(CAUSES + 2)]
+    rising = {symbol: [100.0, 101.0 + i, 100.0] for i, symbol in enumerate(symbols)}
+    prices = pd.DataFrame(rising, index=pd.bdate_range("2020-01-01", periods=3))
+    policy = pmx.load_policy().override({"barbell.risk_bucket.max_per_position": 0.01, "barbell.market_caps": {}})
+    targets = pd.DataFrame(0.02, index=prices.index, columns=symbols)
+    run = pmx.backtest(prices, policy, targets=targets, trade_at="close", costs=0.0)
+    daily = largest_contributions(run)
+    assert list(daily.columns) == [*(f"symbol.US{i}.cap" for i in range(CAUSES + 1, 1, -1)), "2 others"]
+    rules = run.contributions.drop(columns=["target", "weight"])
+    assert daily.sum(axis=1).to_numpy() == pytest.approx(rules.sum(axis=1).to_numpy(), abs=1e-15)
+    assert daily["2 others"].to_numpy() == pytest.approx(
+        (rules["symbol.US0.cap"] + rules["symbol.US1.cap"]).to_numpy(), abs=1e-15
+    )
 
 
 def test_the_lowest_safe_weight_stands_beside_its_floor(runs):
