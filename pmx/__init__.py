@@ -19,9 +19,10 @@ if TYPE_CHECKING:
         SignalError,
         SolverError,
     )
+    from pmx.linting import PolicyCheck, check_policy
     from pmx.policy import Policy, load_policy
     from pmx.portfolio import PortfolioSnapshot, compute_nav, size_orders
-    from pmx.projection import Allocation, Certificate, Projector, Status, project_to_feasible, solve
+    from pmx.projection import Allocation, Certificate, Journal, Projector, Status, project_to_feasible, solve
     from pmx.risk import (
         BarbellConstraint,
         BucketRiskState,
@@ -44,6 +45,8 @@ _HOME = {
     "PolicyError": "pmx.errors",
     "SignalError": "pmx.errors",
     "SolverError": "pmx.errors",
+    "PolicyCheck": "pmx.linting",
+    "check_policy": "pmx.linting",
     "Policy": "pmx.policy",
     "load_policy": "pmx.policy",
     "PortfolioSnapshot": "pmx.portfolio",
@@ -51,6 +54,7 @@ _HOME = {
     "size_orders": "pmx.portfolio",
     "Allocation": "pmx.projection",
     "Certificate": "pmx.projection",
+    "Journal": "pmx.projection",
     "Projector": "pmx.projection",
     "Status": "pmx.projection",
     "project_to_feasible": "pmx.projection",
@@ -75,9 +79,11 @@ __all__ = [
     "DataError",
     "GarchVolatility",
     "InfeasibleError",
+    "Journal",
     "LedgerError",
     "PmxError",
     "Policy",
+    "PolicyCheck",
     "PolicyError",
     "PortfolioSnapshot",
     "Projector",
@@ -89,6 +95,7 @@ __all__ = [
     "SolverError",
     "Status",
     "backtest",
+    "check_policy",
     "compute_nav",
     "compute_scaling_factor",
     "load_policy",

@@ -5,6 +5,10 @@ Every message says what is wrong, where, the value against the limit, and what t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
 
 class PmxError(Exception):
     """Base of every error that pmx raises on purpose."""
@@ -22,17 +26,51 @@ class SignalError(PmxError):
     """A signal, or a set of them, is malformed; the message names the symbol, source and field."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClashingLimit:
+    """One limit that takes part in a clash, and its weight in the proof.
+
+    Attributes
+    ----------
+    rule, source : str
+        The rule, and the file and line that set it.
+    side : {"max", "min"}
+        Whether it is the rule's upper or lower limit.
+    bound : float
+        The limit, as in the table of an allocation's rules; NaN for a constraint of the user's own.
+    position : tuple of (bucket, symbol), int, or None
+        The position whose size it bounds; its number where the program came without names; None for a rule on sums.
+    multiplier : Fraction
+        Its Farkas multiplier, above zero; the largest of a proof is 1.
+    """
+
+    rule: str
+    source: str
+    side: Literal["max", "min"]
+    bound: float
+    position: tuple[str, str] | int | None
+    multiplier: Fraction
+
+
 class InfeasibleError(PmxError):
     """The hard rules cannot hold together.
 
     Attributes
     ----------
     rules : tuple of str
-        A minimal set of rule names that cannot hold together.
+        Names of rules that cannot hold together. Where ``proven_minimal``, any one dropped leaves others that can.
+    sources : dict of str to str
+        File and line of each rule in ``rules`` and ``relaxation``.
     relaxation : dict of str to float
         The cheapest relaxation: rule name to the amount, in NAV fractions, by which its bound must give way.
     multipliers : dict of str to float
-        Non-negative weights on ``rules`` (Farkas multipliers) that prove the contradiction.
+        Non-negative weights on ``rules``, those of a rule's limits added up.
+    limits : tuple of ClashingLimit
+        The limits of ``rules`` that clash, with their multipliers: the proof. Summed with these weights, the excess of
+        the limits is above zero for all weights on the sides that were wished.
+    proven_minimal : bool
+        Whether the proof holds in rational arithmetic, and the loss of each rule was shown to end the clash; false
+        where a cone takes part (a volatility cap, constraints of the user's own), which is as true as its solver.
     """
 
     def __init__(
@@ -40,13 +78,19 @@ class InfeasibleError(PmxError):
         message: str,
         *,
         rules: tuple[str, ...] = (),
+        sources: dict[str, str] | None = None,
         relaxation: dict[str, float] | None = None,
         multipliers: dict[str, float] | None = None,
+        limits: tuple[ClashingLimit, ...] = (),
+        proven_minimal: bool = False,
     ) -> None:
         super().__init__(message)
         self.rules = rules
+        self.sources = sources or {}
         self.relaxation = relaxation or {}
         self.multipliers = multipliers or {}
+        self.limits = limits
+        self.proven_minimal = proven_minimal
 
 
 class SolverError(PmxError):

@@ -9,10 +9,13 @@ import typer
 
 import pmx
 from pmx.cli.backtest import backtest
+from pmx.cli.check import check
+from pmx.cli.compare_sequential import compare_sequential
 from pmx.cli.demo import demo
 from pmx.cli.exits import EXIT_CODES, reporting
 from pmx.cli.options import ForceOption
 from pmx.cli.solve import solve
+from pmx.cli.verify import EXITS, verify
 
 app = typer.Typer(
     name="pmx",
@@ -58,6 +61,9 @@ def _examples(*lines: str) -> str:
 
 app.command(epilog=_examples("pmx demo", "pmx demo --set barbell.safe_bucket.min_weight=0.85 --out strict.html"))(demo)
 app.command(epilog=_examples("pmx init my_policy"))(init)
+app.command(epilog=_examples("pmx check config/", "pmx check my_policy --prices closes.csv --strict --format json"))(
+    check
+)
 app.command(
     epilog=_examples(
         "pmx solve --weights wishes.csv",
@@ -71,6 +77,14 @@ app.command(
         "pmx backtest --prices closes.parquet --targets wishes.csv --cash-rate tbill.csv --cost-bps 5 --out run2",
     )
 )(backtest)
+app.command(
+    name="compare-sequential",
+    epilog=_examples(
+        "pmx compare-sequential --out comparison.html",
+        "pmx compare-sequential --weights wishes.csv --sweeps 20 --format json",
+    ),
+)(compare_sequential)
+app.command(epilog="\n\n".join(["Examples:", "pmx verify run.jsonl", EXITS]))(verify)
 
 
 def main() -> None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pmx.cli.exits import UsageError, reporting
-from pmx.cli.options import ConfigOption, ForceOption, SetOption, policy_from
+from pmx.cli.options import ConfigOption, ForceOption, JournalOption, SetOption, policy_from
 from pmx.cli.output import as_json, console, print_table, refuse_existing, write_all
 
 if TYPE_CHECKING:
     from pmx.backtest import BacktestResult
     from pmx.policy import Policy
 
-FILES = ("nav.csv", "weights.csv", "trades.csv", "rules.csv", "metrics.json", "report.html")
+FILES = ("nav.csv", "weights.csv", "trades.csv", "rules.csv", "contributions.csv", "metrics.json", "report.html")
 
 
 class Close(StrEnum):
@@ -58,6 +58,7 @@ def backtest(
         Close | None, typer.Option(help="Which close a decision trades at; the policy's if omitted.")
     ] = None,
     force: ForceOption = False,
+    journal: JournalOption = None,
 ) -> None:
     """Run a policy over a price history and write what happened."""
     files = [out / name for name in FILES]
@@ -80,6 +81,7 @@ def backtest(
         start=None if start is None else start.date(),
         end=None if end is None else end.date(),
         periods_per_year=policy.risk_scaler.volatility.periods_per_year,
+        journal=journal,
         progress=console().is_terminal,
     )
     report = report_html({"portfolio": result}, title=f"Backtest of {prices.name}")
@@ -88,7 +90,7 @@ def backtest(
     _show(result, out)
 
 
-def _tables(result: BacktestResult) -> tuple[str, str, str, str]:
+def _tables(result: BacktestResult) -> tuple[str, str, str, str, str]:
     """Return the CSV files, in the order of `FILES`."""
     import pandas as pd
 
@@ -100,6 +102,7 @@ def _tables(result: BacktestResult) -> tuple[str, str, str, str]:
         str(result.weights.to_csv()),
         str(result.trades.to_csv(index=False)),
         str(result.rules.to_csv()),
+        str(result.contributions.to_csv()),
     )
 
 
@@ -123,10 +126,14 @@ def _metrics(result: BacktestResult, policy: Policy) -> str:
 
 
 def _show(result: BacktestResult, out: Path) -> None:
-    from pmx.monitoring import metrics_table, safe_weight_line
+    from pmx.monitoring import cuts_table, metrics_table, safe_weight_line
 
     span = f"{result.nav.index[0]:%Y-%m-%d} to {result.nav.index[-1]:%Y-%m-%d}"
     print_table(metrics_table({"portfolio": result}), f"{span}, {len(result.nav):,} closes")
+    cuts = cuts_table(result)
+    if len(cuts):
+        title = "Rules that were binding, and what their cuts saved and cost over cash"
+        print_table(cuts, title, text=("rule",))
     if len(result.safe_weight):
         console().print(f"Lowest safe weight of any decision: {safe_weight_line(result)}")
     if result.trades.empty:

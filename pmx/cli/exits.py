@@ -13,6 +13,7 @@ import typer
 from pmx.errors import (
     DataError,
     InfeasibleError,
+    LedgerError,
     PmxError,
     PolicyError,
     SignalError,
@@ -41,6 +42,7 @@ KINDS: tuple[tuple[type[BaseException], str, int], ...] = (
     (PolicyError, "policy error", MISTAKE),
     (DataError, "data error", MISTAKE),
     (SignalError, "signal error", MISTAKE),
+    (LedgerError, "ledger error", MISTAKE),
     (InfeasibleError, "infeasible policy", INFEASIBLE),
     (SolverError, "no certified answer", UNSOLVED),
     (Exception, "unexpected failure", FAILURE),
@@ -68,13 +70,16 @@ def report(error: Exception) -> int:
     if os.environ.get("PMX_TRACEBACK"):
         traceback.print_exception(error)
     text = str(error) if code != FAILURE else f"{type(error).__name__}: {error}"
+    clash = error if isinstance(error, InfeasibleError) and error.limits else None
+    if clash is not None:
+        text = text.splitlines()[0]  # the table says the rest
     typer.echo(f"{kind}: {text}", err=True)
     for note in getattr(error, "__notes__", ()):
         typer.echo(f"  {note}", err=True)
-    if isinstance(error, InfeasibleError) and error.rules:
+    if clash is not None:
         from pmx.cli.output import print_clash
 
-        print_clash(error)
+        print_clash(clash)
     if code == FAILURE and not os.environ.get("PMX_TRACEBACK"):
         typer.echo("This is a defect or a full disk; PMX_TRACEBACK=1 shows where it came from.", err=True)
     return code

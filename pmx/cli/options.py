@@ -26,6 +26,10 @@ SetOption = Annotated[
     ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+JournalOption = Annotated[
+    Path | None,
+    typer.Option("--journal", metavar="FILE", help="Append every solve, with its proof, to a file for pmx verify."),
+]
 
 GATES = ("reduce_only", "exit")
 

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ def print_table(
     """Print a table of strings; the columns in ``text`` are set left, ``styles`` are of the rows."""
     whole = frame.reset_index() if frame.index.name else frame
     words = {*text, frame.index.name}
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for name in whole:
         left = name in words
         table.add_column(str(name), justify="left" if left else "right", overflow="fold", no_wrap=not left)
@@ -67,21 +68,50 @@ def print_allocation(allocation: Allocation, title: str) -> None:
 
 
 def print_clash(error: InfeasibleError) -> None:
-    """Print the rules that cannot hold together, how far each would have to give way, and its part in the proof."""
+    """Print the rules that cannot hold together, who set them, and how far each would have to give way."""
     import pandas as pd
 
-    relaxation, multipliers = error.relaxation, error.multipliers
-    names = list(dict.fromkeys([*error.rules, *relaxation]))
-    lines = [
-        (
-            name,
-            f"{relaxation[name]:.4%}" if name in relaxation else "–",
-            f"{multipliers[name]:.4g}" if name in multipliers else "–",
+    from pmx.projection.refusal import amount_in_words, limits_in_words
+
+    lines = []
+    for name in dict.fromkeys([*error.rules, *error.relaxation]):
+        bound = limits_in_words([limit for limit in error.limits if limit.rule == name])
+        amount, weight = error.relaxation.get(name), error.multipliers.get(name)
+        lines.append(
+            (
+                name,
+                error.sources.get(name, "–"),
+                bound or "–",
+                "–" if amount is None else amount_in_words(amount),
+                "–" if weight is None else f"{weight:.4g}",
+            )
         )
-        for name in names
+    frame = pd.DataFrame(lines, columns=["rule", "set in", "bound", "relax by", "multiplier"])
+    print_table(frame, "", text=("rule", "set in", "bound"), stderr=True)
+    way = "The cheapest way out is to relax bounds by the amounts shown, of NAV. " if error.relaxation else ""
+    proof = (
+        "Drop any rule that has a multiplier, and the rest of them can hold; the multipliers prove the clash exactly."
+        if error.proven_minimal
+        else "A cone takes part, so this is as sharp as its solver, and not proven."
+    )
+    console(stderr=True).print(way + proof)
+
+
+def clash_as_json(error: InfeasibleError) -> str:
+    """Return a refusal as JSON; multipliers of the proof are exact, as text such as ``1/2``."""
+    limits = [
+        {**asdict(limit), "position": limit.position, "multiplier": str(limit.multiplier)} for limit in error.limits
     ]
-    frame = pd.DataFrame(lines, columns=["rule", "relax by (of NAV)", "multiplier in the proof"])
-    print_table(frame, "Clashing rules and the cheapest relaxation", text=("rule",), stderr=True)
+    content = {
+        "status": "infeasible",
+        "message": str(error),
+        "rules": error.rules,
+        "sources": error.sources,
+        "relaxation": error.relaxation,
+        "limits": limits,
+        "proven_minimal": error.proven_minimal,
+    }
+    return as_json(content) + "\n"
 
 
 def as_json(content: Any) -> str:

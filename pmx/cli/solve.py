@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pmx.cli.exits import UsageError, reporting
-from pmx.cli.options import ConfigOption, ForceOption, SetOption, gates_from, policy_from, scales_from
-from pmx.cli.output import as_json, console, print_allocation, refuse_existing, write_all
+from pmx.cli.options import ConfigOption, ForceOption, JournalOption, SetOption, gates_from, policy_from, scales_from
+from pmx.cli.output import as_json, clash_as_json, console, print_allocation, refuse_existing, write_all
+from pmx.cli.weights import CASH_ROW, symbols_of, weights_from
+from pmx.errors import InfeasibleError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pmx.policy import Policy
     from pmx.projection import Allocation
-
-#: Bucket of the row for cash.
-CASH_ROW = "cash"
 
 
 class Format(StrEnum):
@@ -78,24 +77,42 @@ def solve(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Also write the answer to a .csv or .json file.")
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also draw what each rule took or gave, as an .html page."),
+    ] = None,
     force: ForceOption = False,
+    journal: JournalOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say in words what each rule cut.")] = False,
     form: Annotated[Format, typer.Option("--format", help="What goes to stdout.")] = Format.table,
 ) -> None:
     """Find the weights closest to the wishes that obey every rule of the policy."""
-    if out is not None:
-        refuse_existing([out], force)
-        if out.suffix.lower() not in (".csv", ".json"):
-            raise UsageError(f"--out {out}: the name must end in .csv or .json")
+    for option, file, endings in (("--out", out, (".csv", ".json")), ("--picture", picture, (".html",))):
+        if file is not None:
+            refuse_existing([file], force)
+            if file.suffix.lower() not in endings:
+                raise UsageError(f"{option} {file}: the name must end in {' or '.join(endings)}")
     policy = policy_from(config, changes)
-    wish, held = _read(weights, policy), None if previous is None else _read(previous, policy)
+    from pmx.projection import recorded
+
+    wish, held = weights_from(weights, policy), None if previous is None else weights_from(previous, policy)
     scales = scales_from(scale)
-    gates = gates_from(gate, policy.execution.gate_mode, _symbols(wish, held))
-    allocation = _solve(policy, wish, held, relative, scales, gates, covariance, engine)
+    gates = gates_from(gate, policy.execution.gate_mode, symbols_of(wish, held))
+    try:
+        allocation = recorded(_solve(policy, wish, held, relative, scales, gates, covariance, engine), policy, journal)
+    except InfeasibleError as error:
+        if form is Format.json:
+            typer.echo(clash_as_json(error), nl=False)
+        raise
     words = allocation.explain() if explain else None
+    files: dict[Path, str] = {}
     if out is not None:
-        content = _csv(allocation) if out.suffix.lower() == ".csv" else _json(allocation, policy, words)
-        write_all({out: content}, force)
+        files[out] = _csv(allocation) if out.suffix.lower() == ".csv" else _json(allocation, policy, words)
+    if picture is not None:
+        from pmx.monitoring import explanation_html
+
+        files[picture] = explanation_html(allocation, title=f"What the rules did: {weights.name}")
+    write_all(files, force)
     if form is Format.json:
         typer.echo(_json(allocation, policy, words), nl=False)
         return
@@ -105,24 +122,6 @@ def solve(
         print_allocation(allocation, "Weights")
     if words is not None:
         console(stderr=form is Format.csv).print(words, soft_wrap=True)
-
-
-def _read(file: Path, policy: Policy) -> pd.Series:
-    """Read weights; leave out the rows for cash and the residual, which are what is left and no position."""
-    from pmx.data import read_weights
-    from pmx.policy import CASH
-    from pmx.portfolio import UNASSIGNED
-
-    series = read_weights(file)
-    if series.index.nlevels == 1:
-        return series
-    residual = (UNASSIGNED, policy.risk_buckets.portfolio.residual_symbol)
-    return series.loc[[position not in ((CASH_ROW, CASH), residual) for position in series.index]]
-
-
-def _symbols(*all_weights: pd.Series | None) -> set[str]:
-    given = [weights for weights in all_weights if weights is not None]
-    return {str(symbol) for weights in given for symbol in weights.index.get_level_values(-1)}
 
 
 def _solve(

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pmx.policy.problem import did_you_mean
-from pmx.policy.schema import CASH, Bucket, CustomRule
+from pmx.policy.schema import CASH, Bucket, CustomRule, Liquidity, Turnover
 
 if TYPE_CHECKING:
     from pmx.policy.policy import Policy
@@ -27,6 +27,7 @@ def problems_of(policy: Policy) -> Iterator[Finding]:
         yield from _standing(policy, name, bucket)
     for name, rule in policy.risk_buckets.custom_rules.items():
         yield from _custom_rule(f"risk_buckets.custom_rules.{name}", rule)
+    yield from _ranks(policy)
     yield from _safe_bounds(policy)
     yield from _safe_and_risk(policy)
     yield from _cash_as_symbol(policy)
@@ -74,6 +75,28 @@ def _custom_rule(key: str, rule: CustomRule) -> Iterator[Finding]:
     if not any((*rule.symbols.values(), *rule.buckets.values(), *rule.markets.values())):
         what = "has no coefficient other than zero, so it limits nothing"
         yield key, what, "add coefficients under symbols, buckets or markets"
+
+
+def _ranks(policy: Policy) -> Iterator[Finding]:
+    """Check that only soft rules are ranked, and that only ranked ones say how far they may give way."""
+    execution, safe = policy.execution, policy.barbell.safe_bucket
+    rules: dict[str, CustomRule | Turnover | Liquidity] = {
+        f"risk_buckets.custom_rules.{name}": rule for name, rule in policy.risk_buckets.custom_rules.items()
+    }
+    rules |= {"execution.turnover": execution.turnover, "execution.liquidity": execution.liquidity}
+    for key, rule in rules.items():
+        if rule.hard and rule.rank:
+            yield (
+                f"{key}.rank",
+                f"is {rule.rank}, but a hard rule never gives way",
+                "set hard: false, or remove the rank",
+            )
+        elif rule.max_violation is not None and not rule.rank:
+            what = "limits how far the rule gives way, which needs a rank: at a penalty it goes as far as it pays"
+            yield f"{key}.max_violation", what, "give the rule a rank of 1 or more, or remove it"
+    if safe.max_weight_max_violation is not None and not safe.max_weight_rank:
+        what = "limits how far the cap gives way, which needs a rank"
+        yield "barbell.safe_bucket.max_weight_max_violation", what, "set max_weight_rank to 1 or more, or remove it"
 
 
 def _safe_bounds(policy: Policy) -> Iterator[Finding]:

@@ -22,6 +22,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
 #: A name that becomes part of a rule's name and of a dotted key, so it holds no dot and no blank.
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
+#: 0: a soft rule gives way at its penalty. From 1 on: it gives way only where it must, the lowest ranks first.
+Rank = Annotated[int, Field(ge=0, le=100)]
 SolverName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Labelled = Annotated[Mapping[Label, V], AfterValidator(FrozenDict)]
 BySymbol = Annotated[Mapping[Name, V], AfterValidator(FrozenDict)]
@@ -83,6 +85,8 @@ class CustomRule(Section):
     max: Finite | None = None
     hard: bool = True
     penalty: NonNegative = SOFT_PENALTY
+    rank: Rank = 0
+    max_violation: NonNegative | None = None  # how far a ranked rule may give way
 
 
 class RiskBuckets(Section):
@@ -105,6 +109,8 @@ class SafeBucket(Section):
     min_weight: Fraction = 0.70
     max_weight: Fraction | None = 0.95
     max_weight_penalty: NonNegative = 0.0  # 0: report only; > 0: lift risk by up to this fraction
+    max_weight_rank: Rank = 0  # in place of the penalty
+    max_weight_max_violation: NonNegative | None = None
     max_per_position: Fraction | None = None
 
 
@@ -244,6 +250,8 @@ class Turnover(Section):
     max: Fraction | None = None  # ½ Σ|trade| ÷ NAV, one decision
     hard: bool = False
     penalty: NonNegative = SOFT_PENALTY
+    rank: Rank = 0
+    max_violation: NonNegative | None = None
     cost: NonNegative = 0.0  # κ: objective price of one NAV traded; a trade that gains less is not made
 
 
@@ -253,6 +261,8 @@ class Liquidity(Section):
     participation: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     hard: bool = False  # False: a forced sale may exceed it, and says so; True: never
     penalty: NonNegative = SOFT_PENALTY
+    rank: Rank = 0
+    max_violation: NonNegative | None = None
 
 
 class Costs(Section):
