@@ -34,6 +34,8 @@ from pmx.projection.program import Array, Cone, Point, Program
 HARD_TOLERANCE = 1e-9
 DISTANCE_TOLERANCE = 1e-6
 CONIC_DISTANCE_TOLERANCE = 1e-5
+#: Half a unit in the last place of 1.
+ROUND_OFF = 1.2e-16
 #: Multipliers on auxiliary variables must cancel to this.
 AUXILIARY_TOLERANCE = 1e-10
 
@@ -148,7 +150,9 @@ def _cone_gap(cone: Cone, z: Array, point: Point) -> float:
     if cone.kind != "second_order":
         return float(np.abs(z) @ np.abs(s))
     outside = max(float(np.linalg.norm(s[1:]) - s[0]), 0.0)
-    return max(math.fsum((z * s).tolist()) + float(z[0]) * outside, 0.0)
+    # The products nearly cancel: what their rounding may hide is added.
+    hidden = ROUND_OFF * (len(s) + 1) * math.fsum(np.abs(z * s).tolist())
+    return max(math.fsum((z * s).tolist()) + float(z[0]) * outside, 0.0) + hidden
 
 
 def _auxiliary_gap(program: Program, point: Point) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from pmx.projection.certificate import Certificate
 from pmx.projection.chain import ENGINES, Engine, EngineChain
 from pmx.projection.feasibility import contradiction
 from pmx.projection.frame import Frame, Inputs
+from pmx.projection.journal import Journal, recorded
 from pmx.projection.kernels import kernel
 from pmx.projection.many import Many
 from pmx.projection.newton_engine import answer
@@ -144,6 +146,7 @@ class Projector:
         upper: pd.Series | Array | None = None,
         warm_start: Allocation | None = None,
         engine: Engine = "auto",
+        journal: Journal | str | PathLike[str] | None = None,
     ) -> Allocation:
         """Project the router's relative weights onto the policy.
 
@@ -175,6 +178,8 @@ class Projector:
             bit.
         engine : {"auto", "newton", "cvxpy"}
             Which engine answers; ``auto`` is the Newton engine, or cvxpy where there are cones or Newton misses.
+        journal : Journal, str or PathLike, optional
+            Where the solve is written down for ``pmx verify``.
 
         Returns
         -------
@@ -192,11 +197,11 @@ class Projector:
             When no engine produced an answer that its certificate accepts.
         """
         if self.policy.bypassed:
-            return bypass(self.universe.as_series(relative_weights))
+            return recorded(bypass(self.universe.as_series(relative_weights)), self.policy, journal)
         r = self.universe.array(relative_weights, "relative_weights")
         budget = self._allocator.allocate(r, risk_scale, positions=self.index)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
-        return self._project(r, budget.target, dict(budget.clamps), given)
+        return recorded(self._project(r, budget.target, dict(budget.clamps), given), self.policy, journal)
 
     def project(
         self,
@@ -212,6 +217,7 @@ class Projector:
         upper: pd.Series | Array | None = None,
         warm_start: Allocation | None = None,
         engine: Engine = "auto",
+        journal: Journal | str | PathLike[str] | None = None,
     ) -> Allocation:
         """Project given weights, signed fractions of NAV by (bucket, symbol), onto the policy.
 
@@ -219,11 +225,11 @@ class Projector:
         ``risk_scale`` below 1 clamps the bucket to its scaled maximum, ``max(scale · max_nav_frac, min_nav_frac)``.
         """
         if self.policy.bypassed:
-            return bypass(self.universe.as_series(targets))
+            return recorded(bypass(self.universe.as_series(targets)), self.policy, journal)
         x = self.universe.array(targets, "targets")
         clamps = {} if risk_scale is None else self._allocator.scaled_maxima(self.index, risk_scale)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
-        return self._project(x, np.abs(x), clamps, given)
+        return recorded(self._project(x, np.abs(x), clamps, given), self.policy, journal)
 
     def solve_many(
         self,

@@ -26,7 +26,7 @@ import numpy as np
 from pmx.errors import SolverError
 from pmx.projection.elastic import Limits, least_overrun, limits_of
 from pmx.projection.infeasibility import require_feasible
-from pmx.projection.program import Program
+from pmx.projection.program import Array, Index, Program
 
 #: Added to what a rule gives way by, fraction of NAV: linear programs are solved to 1e-10.
 ROOM = 1e-8
@@ -50,7 +50,7 @@ def give_way(program: Program) -> Program:
     rules = program.rules
     ranks = sorted({rule.rank for rule in rules if rule.rank}, reverse=True)
     require_feasible(moved(program, {i: rule.most for i, rule in enumerate(rules) if rule.rank}))
-    limits = _with_furthest(program, limits_of(program))
+    limits = _with_furthest(program, limits_of(program, every=True))
     amounts: dict[int, float] = {}
     for rank in ranks:
         give = [i for i, rule in enumerate(rules) if rule.rank == rank]
@@ -71,7 +71,8 @@ def give_way(program: Program) -> Program:
 
 def moved(program: Program, amounts: Mapping[int, float]) -> Program:
     """Return the program with the limits of ranked rules, by number, moved by amounts; their records stay."""
-    lo, hi, lower, turnover_max = program.lo.copy(), program.hi.copy(), program.lower.copy(), program.turnover_max
+    lo, hi, turnover_max = program.lo.copy(), program.hi.copy(), program.turnover_max
+    lower, owner = program.lower, program.lower_owner
     for i, amount in amounts.items():
         rule = program.rules[i]
         if rule.kind == "row":
@@ -80,9 +81,20 @@ def moved(program: Program, amounts: Mapping[int, float]) -> Program:
         elif rule.kind == "turnover":
             turnover_max += amount
         else:
-            mine = program.lower_owner == i
-            lower[mine] = np.maximum(lower[mine] - amount, 0.0)
-    return replace(program, lo=lo, hi=hi, lower=lower, turnover_max=turnover_max)
+            lower, owner = _lowest(program, amounts)
+    return replace(program, lo=lo, hi=hi, lower=lower, lower_owner=owner, turnover_max=turnover_max)
+
+
+def _lowest(program: Program, amounts: Mapping[int, float]) -> tuple[Array, Index]:
+    """Return the lower bounds of positions and their owners once rules have given way: the tightest of those left."""
+    lower = np.where(program.lower_owner < 0, program.lower, 0.0)
+    owner = np.full(program.n, -1, dtype=np.intp)
+    for i, rule in enumerate(program.rules):
+        if rule.kind == "bound" and (rule.hard or rule.rank):
+            asked = rule.member_lower - amounts.get(i, 0.0)
+            tighter = asked > lower[rule.members]
+            lower[rule.members[tighter]], owner[rule.members[tighter]] = asked[tighter], i
+    return lower, owner
 
 
 def _with_furthest(program: Program, limits: Limits) -> Limits:

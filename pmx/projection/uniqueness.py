@@ -43,11 +43,16 @@ def settled(program: Program, point: Point) -> np.ndarray:
         loose = _loose(normal, least, most, low, high, kinked=point.u == p.previous, trading=-1 in which)
         moved = (normal[:, loose] != 0.0).any(axis=1)
     open_rows = {int(k) for k in which[loose]}
-    return np.array([_is_settled(p, point, together, i, rule, open_rows, moved) for i, rule in enumerate(p.rules)])
+    rules, bounds = list(enumerate(p.rules)), np.zeros(p.n, dtype=np.intp)
+    for _, rule in rules:
+        if rule.kind == "bound":
+            bounds[rule.members] += rule.member_upper == p.upper[rule.members]
+    several = moved | (bounds > 1)
+    return np.array([_is_settled(p, point, together, i, rule, open_rows, several) for i, rule in rules], dtype=bool)
 
 
 def _is_settled(
-    p: Program, point: Point, together: Index, i: int, rule: RuleRecord, open_rows: set[int], moved: np.ndarray
+    p: Program, point: Point, together: Index, i: int, rule: RuleRecord, open_rows: set[int], several: np.ndarray
 ) -> bool:
     if rule.kind == "turnover":
         return -1 not in open_rows
@@ -60,7 +65,7 @@ def _is_settled(
         return not mine or rule.index not in open_rows
     if rule.kind == "bound":
         pressed = rule.members[point.u[rule.members] >= rule.member_upper]
-        return not moved[pressed].any() and not _tied(p, i, pressed)
+        return not several[pressed].any()
     return True
 
 
@@ -84,12 +89,3 @@ def _loose(
         first, last = (float(end.fun or 0.0) if end.status == 0 else -np.inf for end in ends)
         loose[i] = not -last - first <= SETTLED * (1.0 + min(abs(first), abs(last)))
     return loose
-
-
-def _tied(program: Program, i: int, pressed: Index) -> bool:
-    """Return whether another rule bounds one of some positions at the very same size."""
-    return any(
-        k != i and bool((np.isin(other.members, pressed) & (other.member_upper == program.upper[other.members])).any())
-        for k, other in enumerate(program.rules)
-        if other.kind == "bound"
-    )

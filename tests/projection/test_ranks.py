@@ -203,3 +203,19 @@ def test_what_if_goes_through_the_ranks_again():
     none = allocation.what_if("custom.a", 0.1)
     assert none.status is Status.OPTIMAL
     assert pd.isna(none.rules["violation"]).sum() == 0
+
+
+def test_where_one_bound_gives_way_the_next_one_stands():
+    """Volume lets little be sold and gives way; the account's own least size of B does not."""
+    rules = policy(
+        {},
+        execution__liquidity={"participation": 0.1, "rank": 1},
+        barbell__risk_bucket={"max_weight": 0.06},
+    )
+    held = position_series({("core", "A"): 0.09, ("core", "B"): 0.09})
+    least = position_series({("core", "B"): 0.035})
+    wish = dict.fromkeys(POSITIONS, 0.0) | {("core", "A"): 0.09}
+    allocation = project(rules, wish, previous=held, adv=dict.fromkeys(SYMBOLS, 1e5), nav=1e6, lower=least)
+    assert allocation.positions["core", "B"] >= 0.035 - 1e-9
+    assert allocation.positions.sum() == pytest.approx(0.06, abs=1e-7)
+    assert allocation.rules.loc["account.bounds", "violation"] <= 1e-9
