@@ -1,4 +1,4 @@
-"""The command line: ``pmx demo | init | solve | backtest``."""
+"""The command line, ``pmx``: one command a module."""
 
 from pmx.cli.app import app, main
 

@@ -217,8 +217,8 @@ class Allocation:
         rule : str
             Name of a rule in :attr:`rules`.
         bound : float
-            Its new bound, in the units of the table's ``bound``: that limit moves. Of a rule that bounds several
-            positions all bounds move, by as much.
+            Its new bound, in the units of the table's ``bound``: that limit moves. Of a rule that bounds positions all
+            bounds, upper and lower, open or close by as much.
 
         Raises
         ------

@@ -77,6 +77,19 @@ def require_cones(program: Program, positions: Positions) -> None:
     raise refusal(program, found.proof, _few(program), positions, proven_minimal=False)
 
 
+def least_given(
+    program: Program, limits: Limits, rules: Collection[int], giving: Collection[int]
+) -> dict[int, float] | None:
+    """Return by how much some of a set of rules must give way at least in all; None where the solver finds nothing.
+
+    Amounts are rounded up by what the solver may be wrong; rules that need not give way are left out.
+    """
+    found = _elastic(program, limits, rules, giving)
+    if found is None:
+        return None
+    return {rule: amount + CONIC_CLASH for rule, amount in found.given.items() if amount > CONIC_CLASH}
+
+
 def _few(program: Program) -> dict[int, float]:
     """Return the amounts of a cheapest relaxation that speaks of few rules, rounded up.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from os import PathLike
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pmx.errors import DataError, SolverError
+from pmx.errors import DataError, InfeasibleError, SolverError
 from pmx.policy import Policy
 from pmx.portfolio import NavAllocator
 from pmx.projection.allocation import Allocation
@@ -25,7 +26,7 @@ from pmx.projection.kernels import kernel
 from pmx.projection.many import Many
 from pmx.projection.newton_engine import answer
 from pmx.projection.program import Array, Point, Program
-from pmx.projection.ranks import give_way, ranked
+from pmx.projection.ranks import ROOM, give_way, ranked
 from pmx.projection.residual import ResidualBook
 from pmx.projection.rules import NONE, RuleBook, plain
 from pmx.projection.sheet import Solved
@@ -391,10 +392,25 @@ class Projector:
     def _by_chain(
         self, program: Program, engine: Engine, missed: Certificate | None = None
     ) -> tuple[Solved, Certificate]:
-        if ranked(program) and contradiction(program) is not None:
-            program, missed = give_way(program), None
-        point, certificate = self._chain.solve(program, engine, missed)
+        by_rank = ranked(program)
+        if by_rank and contradiction(program) is not None:
+            return self._by_rank(program, engine)
+        try:
+            point, certificate = self._chain.solve(program, engine, missed)
+        except InfeasibleError:
+            if by_rank and program.cones:
+                return self._by_rank(program, engine)
+            raise
         return Solved(point, program=program), certificate
+
+    def _by_rank(self, program: Program, engine: Engine) -> tuple[Solved, Certificate]:
+        *first, last = (give_way(program, self.book.positions, room) for room in ROOM)
+        for eased in first:
+            with suppress(SolverError):
+                point, certificate = self._chain.solve(eased, engine)
+                return Solved(point, program=eased), certificate
+        point, certificate = self._chain.solve(last, engine)
+        return Solved(point, program=last), certificate
 
     def _write(self, inputs: Inputs) -> Program:
         program = self.book.program(inputs)

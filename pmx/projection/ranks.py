@@ -25,11 +25,14 @@ import numpy as np
 
 from pmx.errors import SolverError
 from pmx.projection.elastic import Limits, least_overrun, limits_of
+from pmx.projection.feasibility import unit_of_rows
 from pmx.projection.infeasibility import require_feasible
 from pmx.projection.program import Array, Index, Program
+from pmx.projection.refusal import Positions
 
-#: Added to what a rule gives way by, fraction of NAV: linear programs are solved to 1e-10.
-ROOM = 1e-8
+#: Added to what a rule gives way by, in units of a weight that it sees: linear programs are solved to 1e-10, and an
+#: engine needs room to move. The second is for engines that the first is too little for.
+ROOM = (4e-10, 1e-8)
 
 
 def ranked(program: Program) -> bool:
@@ -37,8 +40,17 @@ def ranked(program: Program) -> bool:
     return any(rule.rank for rule in program.rules)
 
 
-def give_way(program: Program) -> Program:
+def give_way(program: Program, positions: Positions = (), room: float = ROOM[0]) -> Program:
     """Return the program with the limits of ranked rules moved as far as they must give way.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    positions : sequence of (bucket, symbol), optional
+        What to call the positions.
+    room : float
+        What a rule that gives way does beyond what it must, in units of a weight that it sees (NAV at most).
 
     Raises
     ------
@@ -49,7 +61,7 @@ def give_way(program: Program) -> Program:
     """
     rules = program.rules
     ranks = sorted({rule.rank for rule in rules if rule.rank}, reverse=True)
-    require_feasible(moved(program, {i: rule.most for i, rule in enumerate(rules) if rule.rank}))
+    require_feasible(moved(program, {i: rule.most for i, rule in enumerate(rules) if rule.rank}), positions)
     limits = _with_furthest(program, limits_of(program, every=True))
     amounts: dict[int, float] = {}
     for rank in ranks:
@@ -58,15 +70,28 @@ def give_way(program: Program) -> Program:
         here = limits.only(settled)
         for i, amount in amounts.items():
             here.c[here.rule == i] += amount
-        u = least_overrun(here, give)
-        if u is None:
+        broken = _least(program, here, settled, give)
+        if broken is None:
             raise SolverError(
-                f"no linear program says how far the rules of rank {rank} must give way; check the scale of the "
-                "policy's numbers"
+                f"no solver says how far rules of rank {rank} must give way; check the scale of the policy's numbers"
             )
-        broken = here.overruns(u)
-        amounts |= {i: float(broken[i]) + ROOM for i in give if i in broken}
+        amounts |= {i: broken[i] + room * _unit(program, i) for i in give if broken.get(i, 0.0) > 0.0}
     return moved(program, amounts)
+
+
+def _least(program: Program, limits: Limits, rules: list[int], give: list[int]) -> dict[int, float] | None:
+    """Return by how much some rules must give way at least in all, the other ones standing."""
+    if program.cones:
+        from pmx.projection.infeasibility_conic import least_given
+
+        return least_given(program, limits, rules, give)
+    u = least_overrun(limits, give)
+    return None if u is None else {i: float(amount) for i, amount in limits.overruns(u).items()}
+
+
+def _unit(program: Program, i: int) -> float:
+    rule = program.rules[i]
+    return float(unit_of_rows(program.A[rule.index : rule.index + 1])[0]) if rule.kind == "row" else 1.0
 
 
 def moved(program: Program, amounts: Mapping[int, float]) -> Program:

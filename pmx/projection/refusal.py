@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from pmx.errors import ClashingLimit, InfeasibleError
 from pmx.projection.farkas import Weighted
 from pmx.projection.feasibility import CLASH
@@ -39,8 +41,9 @@ def refusal(
             ClashingLimit(rule.name, rule.source, w.side, w.bound, position, w.multiplier)
         )
     amounts = {program.rules[i].name: amount for i, amount in relaxation.items()}
+    ranked = {rule.name: rule.most for rule in program.rules if rule.rank and math.isfinite(rule.most)}
     return InfeasibleError(
-        _message(limits, sources, amounts),
+        _message(limits, sources, amounts, ranked, _weighted(program)),
         rules=tuple(limits),
         sources=sources,
         relaxation=amounts,
@@ -50,15 +53,29 @@ def refusal(
     )
 
 
+def _weighted(program: Program) -> frozenset[str]:
+    """Return the rules whose sums are no fractions of NAV, since they count weights other than once."""
+    rows = [rule for rule in program.rules if rule.kind == "row"]
+    return frozenset(rule.name for rule in rows if not np.isin(program.A[rule.index], (-1.0, 0.0, 1.0)).all())
+
+
 def _message(
-    limits: Mapping[str, Sequence[ClashingLimit]], sources: Mapping[str, str], relaxation: Mapping[str, float]
+    limits: Mapping[str, Sequence[ClashingLimit]],
+    sources: Mapping[str, str],
+    relaxation: Mapping[str, float],
+    ranked: Mapping[str, float],
+    weighted: frozenset[str],
 ) -> str:
-    lines = ["these hard rules cannot hold together:" if len(limits) > 1 else "this hard rule cannot hold:"]
+    kind = "" if ranked.keys() & limits.keys() else "hard "
+    lines = [f"these {kind}rules cannot hold together:" if len(limits) > 1 else f"this {kind}rule cannot hold:"]
     for name, own in limits.items():
         what = limits_in_words(own)
-        lines.append(f"  {name}{what and ' '}{what} ({sources[name]})")
+        given = f", even when it gives way by the {amount_in_words(ranked[name])} that it may" if name in ranked else ""
+        lines.append(f"  {name}{what and ' '}{what} ({sources[name]}){given}")
     if relaxation:
-        ways = ", ".join(f"{name} by {amount_in_words(amount)} of NAV" for name, amount in relaxation.items())
+        ways = ", ".join(
+            f"{name} by {amount_in_words(amount)}{_unit(name, weighted)}" for name, amount in relaxation.items()
+        )
         lines.append(f"The cheapest way out is to relax {ways}.")
     return "\n".join(lines)
 
@@ -71,6 +88,12 @@ def limits_in_words(limits: Sequence[ClashingLimit]) -> str:
     ]
     left = len(known) - len(words)
     return ", ".join(words) + (f" and {left} more" if left else "")
+
+
+def _unit(rule: str, weighted: frozenset[str]) -> str:
+    if rule == "volatility.max":
+        return " of volatility a year"
+    return " of its own sum" if rule in weighted else " of NAV"
 
 
 def _of(limit: ClashingLimit) -> str:

@@ -85,6 +85,7 @@ def _loose(
     for i, unit in enumerate(np.eye(len(low))):
         ends = [linprog(side * unit, A_ub=A, b_ub=b, bounds=bounds, method="highs") for side in (1.0, -1.0)]
         if any(end.status not in (0, 3) for end in ends):
+            loose[i] = True  # not known to be settled
             continue
         first, last = (float(end.fun or 0.0) if end.status == 0 else -np.inf for end in ends)
         loose[i] = not -last - first <= SETTLED * (1.0 + min(abs(first), abs(last)))

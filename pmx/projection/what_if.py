@@ -20,8 +20,8 @@ def with_bound(program: Program, reading: RuleReading, bound: float) -> Program:
     program : Program
         The problem.
     reading : RuleReading
-        The rule at some answer. Of a rule with two limits the one that it names as ``bound`` moves; of one that bounds
-        several positions, the bounds on all of them, by as much.
+        The rule at some answer. Of a rule with two limits the one that it names as ``bound`` moves. Of one that bounds
+        positions, all bounds open or close by as much.
     bound : float
         The new bound, in the units of ``reading.bound``.
 
@@ -99,11 +99,11 @@ def _relimited(rule: RuleRecord, old: float, new: float) -> RuleRecord:
 
 
 def _rebounded(rule: RuleRecord, old: float, new: float) -> RuleRecord:
-    """Return a rule on positions whose bounds on the side of the bound ``old`` are moved as far as it is to ``new``."""
-    if (rule.member_upper == old).any():
-        return replace(rule, member_upper=rule.member_upper + (new - old))
+    """Return a rule on positions all of whose bounds are opened, or closed, as far as ``old`` is to ``new``."""
+    wider = new - old if (rule.member_upper == old).any() else old - new
     asked = rule.member_lower > 0.0
-    return replace(rule, member_lower=np.where(asked, rule.member_lower + (new - old), rule.member_lower))
+    lower = np.where(asked, rule.member_lower - wider, rule.member_lower)
+    return replace(rule, member_upper=rule.member_upper + wider, member_lower=lower)
 
 
 def _with_cap(program: Program, rule: RuleRecord, cap: float) -> Program:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pmx.projection.explain import RELAXED_ABOVE, RuleReading
+from pmx.projection.program import Program, RuleRecord
 
 if TYPE_CHECKING:
     from pmx.projection.allocation import Allocation
@@ -18,7 +21,8 @@ DROWNED = 3.0
 
 def in_words(allocation: Allocation) -> str:
     """Return what :meth:`pmx.Allocation.explain` says."""
-    lines = [allocation.status.advice, *_positions(allocation), *map(_gave_way, _overrun(allocation))]
+    gave_way = [_gave_way(allocation, rule) for rule in _overrun(allocation)]
+    lines = [allocation.status.advice, *_positions(allocation), *gave_way]
     shared = [rule.name for rule in allocation.readings if not rule.unique and rule.shadow_price > 0.0]
     if shared:
         lines.append(
@@ -71,6 +75,37 @@ def _reasons(moves: dict[str, float], gave_way: set[str]) -> Iterator[str]:
         yield f"{' and '.join(name for name in sides if name in gave_way)} against {against} {net:+.2%}"
 
 
-def _gave_way(rule: RuleReading) -> str:
-    asked = f"{'at least' if rule.value < rule.bound else 'at most'} {rule.bound:.2%}"
-    return f"{rule.name} gave way: {rule.value:.2%} where {asked} is asked ({rule.source})"
+def _gave_way(allocation: Allocation, rule: RuleReading) -> str:
+    below = rule.value < rule.bound
+    asked = f"{'at least' if below else 'at most'} {rule.bound:.2%}"
+    others = _in_the_way(allocation, rule, below=below)
+    left = f"; {', '.join(others)} left no more room" if others else ""
+    return f"{rule.name} gave way: {rule.value:.2%} where {asked} is asked ({rule.source}){left}"
+
+
+def _in_the_way(allocation: Allocation, overrun: RuleReading, *, below: bool) -> list[str]:
+    """Return the rules that bind from the other side on positions that an overrun rule sees, but for lower ranks."""
+    program = allocation.program
+    assert program is not None
+    records = {rule.name: rule for rule in program.rules}
+    mine = records[overrun.name]
+    seen = _seen(program, mine)
+    found = []
+    for reading in allocation.readings:
+        other = records[reading.name]
+        outranked = not reading.hard and (other.rank <= mine.rank or reading.violation > RELAXED_ABOVE)
+        from_above = reading.slack == reading.bound - reading.value
+        if reading.name == overrun.name or outranked or not reading.binding or reading.implied_by:
+            continue
+        if from_above == below and bool((seen & _seen(program, other)).any()):
+            found.append(reading.name)
+    return found
+
+
+def _seen(program: Program, rule: RuleRecord) -> np.ndarray:
+    """Return which positions a rule speaks of, array of bool, shape (n,)."""
+    if rule.kind == "row":
+        return np.asarray(program.A[rule.index] != 0.0)
+    seen = np.zeros(program.n, dtype=bool)
+    seen[rule.members if rule.kind == "bound" else slice(None)] = True
+    return seen

@@ -63,6 +63,14 @@ def test_the_line_is_where_an_answer_would_be_refused(scale):
         assert (contradiction(p) is not None) == clash, gap
 
 
+@pytest.mark.parametrize("n", [1, 4])
+def test_the_line_of_bounds_is_drawn_for_all_of_them_together(n):
+    p = program(np.zeros((0, n)), [], [], upper=0.2)
+    for gap, clash in ((1.5 * CLASH / n, False), (2.5 * CLASH / n, True)):
+        floored = replace(p, lower=np.full(n, 0.2 + gap), lower_owner=np.arange(n))
+        assert (contradiction(floored) is not None) == clash, gap
+
+
 def test_what_must_cancel_exactly_does():
     """Positions have no upper bound, so multipliers that are rounded would prove nothing."""
     rng = np.random.default_rng(5)

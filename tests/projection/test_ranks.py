@@ -219,3 +219,30 @@ def test_where_one_bound_gives_way_the_next_one_stands():
     assert allocation.positions["core", "B"] >= 0.035 - 1e-9
     assert allocation.positions.sum() == pytest.approx(0.06, abs=1e-7)
     assert allocation.rules.loc["account.bounds", "violation"] <= 1e-9
+
+
+def test_a_ranked_rule_gives_way_to_a_volatility_cap():
+    """A at 0.4 has 8 % of volatility where 5 % is the cap: it may be 0.25."""
+    rules = policy({"a": at_least({"A": 1.0}, 0.4, 1)}, risk_buckets__portfolio__volatility_max=0.05)
+    covariance = pd.DataFrame(np.eye(4) * 0.04, index=SYMBOLS, columns=SYMBOLS)
+    allocation = project(rules, dict.fromkeys(POSITIONS, 0.0) | {("core", "A"): 0.1}, covariance=covariance)
+    assert allocation.positions["core", "A"] == pytest.approx(0.25, abs=1e-6)
+    assert allocation.rules.loc["custom.a", "violation"] == pytest.approx(0.15, abs=1e-6)
+    assert allocation.rules.loc["volatility.max", "violation"] <= 1e-9
+    strict = rules.override({"risk_buckets.custom_rules.a.max_violation": 0.05})
+    with pytest.raises(InfeasibleError) as refused:
+        project(strict, covariance=covariance)
+    assert set(refused.value.rules) == {"custom.a", "volatility.max"}
+
+
+def test_room_is_in_units_of_what_a_rule_counts():
+    rules = policy({"b": at_least({"B": 1e-6}, 0.6e-6, 1)})
+    allocation = project(rules)
+    assert allocation.positions["core", "B"] == pytest.approx(0.5, abs=1e-7)
+
+
+def test_words_say_what_left_no_room():
+    rules = policy({"a": at_least({"A": 1.0}, 0.4, 2), "b": at_least({"B": 1.0}, 0.3, 1)})
+    words = project(rules).explain()
+    assert "custom.b gave way: 10.00% where at least 30.00% is asked" in words
+    assert "bucket.core.max" in words.splitlines()[-2]

@@ -126,9 +126,8 @@ def compare(seed: int, engine: str) -> int:
     for rule in allocation.readings:
         if not (rule.unique and math.isfinite(rule.bound) and rule.binding and rule.shadow_price > 1e-3):
             continue
-        record = next(record for record in allocation.program.rules if record.name == rule.name)
-        if rule.violation > 1e-9 or len(record.members) > 1:
-            continue  # its own limit no longer sets where it is; its price is a sum over positions
+        if rule.violation > 1e-9:
+            continue  # its own limit no longer sets where it is
         step = 1e-5
         relaxed = 1.0 if presses_from_above(allocation, rule.name, rule.bound) else -1.0
         try:
