@@ -86,7 +86,10 @@ def _content(found: PolicyCheck, shown: tuple[Finding, ...], code: int) -> dict[
         "exit_code": code,
         "errors": len(found.errors),
         "warnings": len(found.warnings),
-        "feasible_in_every_state": not found.infeasible and not any(f.code == "policy-error" for f in found.errors),
+        "feasible_in_every_state": not (
+            found.infeasible or found.left_out or any(f.code == "policy-error" for f in found.errors)
+        ),
+        "left_out": list(found.left_out),
         "scales": {bucket: list(ends) for bucket, ends in found.scales.items()},
         "symbols": None if found.symbols is None else list(found.symbols),
         "findings": [finding.to_dict() for finding in shown],
@@ -119,7 +122,9 @@ def _summarise(found: PolicyCheck, name: str, hidden: int) -> None:
         return
     box = ", ".join(f"{bucket} {low:g} to {high:g}" for bucket, (low, high) in found.scales.items()) or "1"
     which = "any symbols" if found.symbols is None else f"{len(found.symbols)} symbols"
-    screen.print(f"The hard rules hold together in every state: scales {box}; any signals, any gates, {which}.")
+    limits = f", except those of {', '.join(found.left_out)}, which are left out," if found.left_out else ""
+    fact = f"hard rules{limits} hold together in every state: scales {box}; any signals, any gates, {which}."
+    screen.print(f"Beside the errors above, one fact: the {fact}" if found.errors else f"The {fact}")
 
 
 def _count(number: int, noun: str) -> str:

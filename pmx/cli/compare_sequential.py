@@ -110,18 +110,30 @@ def compare_sequential(
 
 
 def _json(found: SequentialComparison, what: str, policy: Policy) -> str:
+    from pmx.monitoring.sequential import not_rescaled
+
     content = {
         "wishes": what,
         "portfolios": found.portfolios,
         "orders_sampled": found.sampled,
-        "summary": found.summary.reset_index().to_dict("records"),
-        "by_limits_overrun": found.by_overrun.reset_index().to_dict("records"),
+        "not_rescaled": not_rescaled(found) or None,
+        "not_rescaled_portfolios": len(found.forbidden),
+        "summary": _records(found.summary),
+        "by_limits_overrun": _records(found.by_overrun),
         "rules_broken": found.rules.reset_index().to_dict("records"),
         "policy": policy.fingerprint,
     }
     if found.portfolios == 1:
         content["outcomes"] = found.outcomes.drop(columns="portfolio").to_dict("records")
     return as_json(content)
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table by aim; an order that there is none of is null."""
+    rows = table.reset_index().to_dict("records")
+    return [
+        {str(name): value for name, value in row.items()} | {"best_order": row["best_order"] or None} for row in rows
+    ]
 
 
 def _show(found: SequentialComparison, what: str) -> None:

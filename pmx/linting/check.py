@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,20 @@ def check_policy(policy: Policy, symbols: Iterable[str] | None = None) -> Policy
         *unfed_buckets(policy),
     ]
     findings.sort(key=lambda finding: list(CODES).index(finding.code))
-    return PolicyCheck(tuple(findings), scale_box(policy), tuple(universe.known) if universe.closed else None)
+    symbols_known = tuple(universe.known) if universe.closed else None
+    return PolicyCheck(tuple(findings), scale_box(policy), symbols_known, tuple(_left_out(policy)))
+
+
+def _left_out(policy: Policy) -> Iterator[str]:
+    """Yield the keys of the policy whose rules could still clash, or do not hold at all."""
+    if not policy.risk_buckets.enabled:
+        yield "risk_buckets.enabled"
+    if not policy.barbell.enable_barbell_allocation:
+        yield "barbell.enable_barbell_allocation"
+    if policy.risk_buckets.portfolio.volatility_max is not None:
+        yield "risk_buckets.portfolio.volatility_max"
+    if any(hard_liquidity(policy)):
+        yield "execution.liquidity.participation"
 
 
 def check_config(

@@ -42,6 +42,9 @@ from pmx.projection import Inputs, RuleBook
 from pmx.projection.infeasibility import require_feasible
 from pmx.projection.ranks import moved
 
+#: What a hard rule may do.
+LET_IT = "let it give way (hard: false)"
+
 
 def finding(code: str, about: str, corner: Corner, error: InfeasibleError, remedy: str) -> Finding:
     """Return a clash as a finding, at the place of the rule that it is ``about``."""
@@ -124,15 +127,28 @@ def clashes(universe: Universe) -> Iterator[Finding]:
                     break
                 broken = sorted(left & set(error.rules))
                 left -= set(broken)
-                remedy = f"give {' and '.join(broken)} a wider limit, or let it give way (hard: false)"
+                remedy = f"give {' and '.join(broken)} a wider limit, or {_softer(policy, broken[0])}"
                 yield finding("infeasible-corner", broken[0], only_what_clashes(corner, error), error, remedy)
     for name in sorted(left):
         some = linear(policy, demands - {name})
         corner = Corner(relative=asked(positions), gates=_gates(some, universe, name))
         error = clash_at(some, positions, corner)
         if error is not None:
-            remedy = "let it give way to such gates (hard: false)"
+            remedy = f"for such gates, {_softer(policy, name)}"
             yield finding("infeasible-when-gated", name, corner, error, remedy)
+
+
+def _softer(policy: Policy, name: str) -> str:
+    """Return how to let a rule give way, or where it is ranked and does, how to let it give way further."""
+    if name == "barbell.safe.cap":
+        return _further("max_weight_max_violation")
+    custom = policy.risk_buckets.custom_rules.get(name.removeprefix("custom."))
+    return _further("max_violation") if custom is not None and custom.rank else LET_IT
+
+
+def _further(key: str) -> str:
+    rank = key.replace("max_violation", "rank")
+    return f"let it give way further: raise its {key}, or give it no {rank} and no {key}, but a penalty"
 
 
 def _levels(policy: Policy) -> Iterator[tuple[dict[str, float], bool]]:
@@ -217,9 +233,12 @@ def turnover(universe: Universe) -> Iterator[Finding]:
     least = {bucket: low for bucket, (low, _) in scale_box(policy).items()}
     everything = dict.fromkeys((symbol for _, symbol in positions), "exit")
     ordinary = Corner(least, dict.fromkeys(positions, 0.0), {}, held)
+    # Demands clash with such gates themselves; without them, turnover has a part in every clash.
+    some = linear(policy, region.demands)
     for corner in (ordinary, replace(ordinary, gates=everything)):
-        error = clash_at(policy, positions, corner)
+        error = clash_at(some, positions, corner)
         if error is not None:
-            remedy = f"raise execution.turnover.max to {0.5 * most.value:.4g}, or let it give way (hard: false)"
+            softer = LET_IT if rule.hard else _further("max_violation")
+            remedy = f"raise execution.turnover.max to {0.5 * most.value:.4g}, or {softer}"
             yield finding("infeasible-turnover", "turnover.max", only_what_clashes(corner, error), error, remedy)
             return

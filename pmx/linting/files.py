@@ -31,7 +31,7 @@ _LIMITS = (
 
 
 def disagreements(policy: Policy) -> Iterator[Finding]:
-    """Yield quantities on which ``risk_buckets.yml`` and ``barbell.yml`` differ."""
+    """Yield quantities on which ``risk_buckets.yml`` and ``barbell.yml`` differ; a value set for one run is no file."""
     if not (policy.risk_buckets.enabled and policy.barbell.enable_barbell_allocation and policy.safe_buckets):
         return
     yield from _safe_minimum(policy)
@@ -39,10 +39,22 @@ def disagreements(policy: Policy) -> Iterator[Finding]:
     yield from _safe_symbols(policy)
 
 
+def _changed(policy: Policy, *keys: str) -> bool:
+    """Return whether some of these values do not stand in the files, but were set for one run."""
+    return any(place(policy, key) == "override" for key in keys)
+
+
 def _safe_minimum(policy: Policy) -> Iterator[Finding]:
     here, barbell = "barbell.safe_bucket.min_weight", policy.barbell.safe_bucket.min_weight
-    there = f"risk_buckets.buckets.{policy.safe_buckets[0]}.min_nav_frac"
+    keys = [f"risk_buckets.buckets.{name}.min_nav_frac" for name in policy.safe_buckets]
+    there = keys[0]
     buckets = sum(policy.risk_buckets.buckets[name].min_nav_frac for name in policy.safe_buckets)
+    if _changed(policy, here, *keys):
+        if place(policy, here) == "override" and 0.0 < barbell < buckets - _ROUNDING:
+            what = f"the safe minimum of {barbell:g} by {here} never binds: {there} ({place(policy, there)}) rules"
+            remedy = "change min_nav_frac of the safe buckets too"
+            yield Finding("shadowed-rule", "override", what, remedy, ("barbell.safe.floor",))
+        return
     if min(barbell, buckets) > 0.0 and abs(barbell - buckets) > _ROUNDING:
         yield Finding(
             "files-disagree",
@@ -58,7 +70,7 @@ def _safe_maximum(policy: Policy) -> Iterator[Finding]:
     here, cap = "barbell.safe_bucket.max_weight", policy.barbell.safe_bucket.max_weight
     for name in policy.safe_buckets:
         there, most = f"risk_buckets.buckets.{name}.max_nav_frac", policy.risk_buckets.buckets[name].max_nav_frac
-        if cap is not None and cap + _ROUNDING < most < 1.0:
+        if cap is not None and cap + _ROUNDING < most < 1.0 and not _changed(policy, here, there):
             yield Finding(
                 "files-disagree",
                 place(policy, here),
@@ -72,7 +84,8 @@ def _safe_maximum(policy: Policy) -> Iterator[Finding]:
 def _safe_symbols(policy: Policy) -> Iterator[Finding]:
     barbell = policy.barbell.safe_bucket.symbols
     lists = {name: policy.risk_buckets.buckets[name].symbols for name in policy.safe_buckets}
-    if not barbell or not any(lists.values()):
+    keys = ["barbell.safe_bucket.symbols", *(f"risk_buckets.buckets.{name}.symbols" for name in lists)]
+    if not barbell or not any(lists.values()) or _changed(policy, *keys):
         return
     for number, symbol in enumerate(barbell):
         if not any(matches(symbol, listed) for listed in lists.values()):
@@ -133,5 +146,6 @@ def hard_liquidity(policy: Policy) -> Iterator[Finding]:
             f"the limit on trading in one symbol is {'hard' if liquidity.hard else 'limited by max_violation'}: a "
             "position too large for a day's volume that a gate, a scale or a cap forces out has no answer"
         )
-        remedy = "let it give way (hard: false): forced sales then report their excess"
+        softer = "let it give way (hard: false)" if liquidity.hard else "remove its rank and max_violation"
+        remedy = f"{softer}: forced sales then report their excess"
         yield Finding("hard-liquidity", place(policy, key), what, remedy)

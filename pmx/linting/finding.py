@@ -95,7 +95,7 @@ class Corner:
             return [{"bucket": b, "symbol": s, "weight": weight} for (b, s), weight in weights.items()]
 
         return {
-            "scales": dict(self.scales),
+            "scales": dict.fromkeys((bucket for bucket, _ in self.relative), 1.0) | dict(self.scales),
             "relative_weights": rows(self.relative),
             "gates": dict(self.gates),
             "previous": rows(self.held),
@@ -173,11 +173,14 @@ class PolicyCheck:
         The box of risk scales that the verdict covers.
     symbols : tuple of str or None
         The symbols that it covers; None for any that the policy's patterns admit.
+    left_out : tuple of str
+        Keys of the policy whose rules it does not cover: data decides them, or they are switched off.
     """
 
     findings: tuple[Finding, ...]
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     symbols: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
 
     def of(self, *severities: Severity) -> tuple[Finding, ...]:
         """Return the findings of some severities."""

@@ -19,13 +19,14 @@ from pmx.linting.finding import Position
 from pmx.policy import Policy
 from pmx.policy.frozen_dict import FrozenDict
 from pmx.projection import RuleBook
+from pmx.projection.feasibility import unit_of_rows
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 #: Exit statuses of HiGHS.
 _INFEASIBLE, _UNBOUNDED = 2, 3
-#: What the sum of decimal fractions may miss a bound by.
+#: What the sum of decimal fractions may miss a bound by, in units of its row.
 _ROUNDING = 1e-9
 #: Multipliers below this are rounding.
 _NO_PRICE = 1e-9
@@ -62,7 +63,7 @@ class Limit:
     @property
     def forbids_cash(self) -> bool:
         """Whether a portfolio all in cash breaks it, by more than rounding."""
-        return self.hard and self.bound < -_ROUNDING
+        return self.hard and self.bound < -_ROUNDING * float(unit_of_rows(self.row[None])[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +126,14 @@ class Region:
                         self.limits.append(Limit(rule.name, rule.source, unit, float(upper), rule.hard, False))
 
     @cached_property
+    def _unit(self) -> Array:
+        return unit_of_rows(np.array([limit.row for limit in self.limits]).reshape(len(self.limits), -1))
+
+    @cached_property
     def _rows(self) -> csr_array:
-        return csr_array(np.array([limit.row for limit in self.limits]).reshape(len(self.limits), -1))
+        """The limits' rows, each in its unit: a solver takes small coefficients for zeros."""
+        rows = np.array([limit.row for limit in self.limits]).reshape(len(self.limits), -1)
+        return csr_array(rows / self._unit[:, None])
 
     def columns(self, bucket: str) -> Array:
         """Return the sum of the sizes in a bucket as a row, shape (n_columns,)."""
@@ -175,7 +182,7 @@ class Region:
         prices: dict[str, float] = {}
         for i, price in zip(keep, -answer.ineqlin.marginals, strict=True):
             if price > _NO_PRICE:
-                prices[self.limits[i].name] = prices.get(self.limits[i].name, 0.0) + float(price)
+                prices[self.limits[i].name] = prices.get(self.limits[i].name, 0.0) + float(price / self._unit[i])
         return Reach(-float(answer.fun), answer.x, prices)
 
     def furthest_on_one_side(self, row: Array) -> Reach:
@@ -250,7 +257,7 @@ class Region:
 
     def _bounds(self, clamps: Mapping[str, float] | None) -> Array:
         named = {f"clamp.{bucket}": bound for bucket, bound in (clamps or {}).items()}
-        bounds = np.array([named.get(limit.name, limit.bound) for limit in self.limits])
+        bounds = np.array([named.get(limit.name, limit.bound) for limit in self.limits]) / self._unit
         return np.where((bounds < 0.0) & (bounds >= -_ROUNDING), 0.0, bounds)
 
 

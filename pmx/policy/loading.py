@@ -122,6 +122,9 @@ def write_default_policy(directory: str | Path, overwrite: bool = False) -> list
 def _foreign_files(directory: Path) -> list[Problem]:
     """Refuse a directory that holds no policy, and report YAML files in it that nobody would read."""
     remedy = f"name a directory of policy files; `pmx init {directory}` writes them"
+    if directory.is_file():
+        what = "is not a directory that can be read (Not a directory)"
+        raise_if_any([Problem(str(directory), "", what, f"give the directory that holds it: {directory.parent}")])
     found: list[str] = []
     try:
         found = sorted(file.name for file in directory.iterdir() if file.suffix in (".yml", ".yaml"))
@@ -141,7 +144,7 @@ def _read(file: Path, section: str, problems: list[Problem]) -> str | None:
     try:
         return file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        remedy = f"`pmx init {file.parent}` writes a complete policy"
+        remedy = f"write a fresh policy elsewhere with `pmx init NEWDIR` and copy {file.name} from it"
         problems.append(Problem(str(file), section, "is missing", remedy))
     except OSError as error:
         problems.append(Problem(str(file), section, f"cannot be read ({error.strerror})", "check the file"))

@@ -32,7 +32,7 @@ from pmx.projection.refusal import Positions
 
 #: Added to what a rule gives way by, in units of a weight that it sees: linear programs are solved to 1e-10, and an
 #: engine needs room to move. The second is for engines that the first is too little for.
-ROOM = (4e-10, 1e-8)
+ROOM = (4e-10, 9e-9)
 
 
 def ranked(program: Program) -> bool:
@@ -75,7 +75,9 @@ def give_way(program: Program, positions: Positions = (), room: float = ROOM[0])
             raise SolverError(
                 f"no solver says how far rules of rank {rank} must give way; check the scale of the policy's numbers"
             )
-        amounts |= {i: broken[i] + room * _unit(program, i) for i in give if broken.get(i, 0.0) > 0.0}
+        amounts |= {
+            i: min(broken[i], rules[i].most) + room * _unit(program, i) for i in give if broken.get(i, 0.0) > 0.0
+        }
     return moved(program, amounts)
 
 

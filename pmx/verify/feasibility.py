@@ -23,7 +23,7 @@ def misstated(p: Program, residual: Residual | None) -> Iterator[Problem]:
     yield from _misstated_rows(p)
     yield from _misstated_bounds(p)
     turnover = [rule for rule in p.rules if rule.kind == "turnover"]
-    cap, give = (turnover[0].hi, turnover[0].give) if turnover else (INFINITY, ZERO)
+    cap, give = (turnover[0].hi, turnover[0].give()) if turnover else (INFINITY, ZERO)
     if not cap <= p.turnover_max <= plus(cap, give):
         yield "turnover.max", f"the program's limit is {shown(p.turnover_max)}, the rule's is {shown(cap)}"
     if len(turnover) > 1 or any(rule.priced != isinstance(p.turnover_penalty, Fraction) for rule in turnover):
@@ -64,9 +64,10 @@ def _misstated_rows(p: Program) -> Iterator[Problem]:
         if any(rule.priced == row.hard for rule in rules):
             yield rules[0].name, "is hard with a penalty, or soft without one"
         hi, lo = min(rule.hi for rule in rules), max(rule.lo for rule in rules)
-        if not hi <= row.hi <= plus(hi, rules[0].give):
+        give = rules[0].give(row.unit)
+        if not hi <= row.hi <= plus(hi, give):
             yield p.name(row.hi_rule), f"the row's upper limit is {shown(row.hi)}, that of its rules is {shown(hi)}"
-        if not minus(lo, rules[0].give) <= row.lo <= lo:
+        if not minus(lo, give) <= row.lo <= lo:
             yield p.name(row.lo_rule), f"the row's lower limit is {shown(row.lo)}, that of its rules is {shown(lo)}"
         for owner, tightest, none in ((row.hi_rule, hi, INFINITY), (row.lo_rule, lo, -INFINITY)):
             if (owner < 0) != (tightest == none) or (owner >= 0 and p.rules[owner] not in rules):
@@ -87,7 +88,7 @@ def _misstated_bounds(p: Program) -> Iterator[Problem]:
             if rule.hard:
                 lower[j] = max(lower[j], low)
             elif rule.rank:
-                ranked[j], least[j] = max(ranked[j], low), max(least[j], minus(low, rule.give))
+                ranked[j], least[j] = max(ranked[j], low), max(least[j], minus(low, rule.give()))
             elif low > 0:
                 floor[j] = max(floor[j], low)
     for j in range(n):

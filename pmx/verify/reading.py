@@ -32,6 +32,8 @@ def read_solve(line: Field) -> Solve:
     """
     positions = tuple(_pair(item) for item in line["positions"])
     n = len(positions)
+    if len(set(positions)) != n:
+        raise line["positions"].wrong("a list of different positions")
     weights = line["weights"]
     return Solve(
         number=line["number"].integer(1, 10**12),
@@ -75,7 +77,11 @@ def _proof(field: Field, n: int) -> Proof:
         program=program,
         answer=_answer(field["answer"], program),
         certificate=Certificate(
-            *(stated[key].number() for key in ("primal_residual", "duality_gap", "distance_bound", "tolerance"))
+            primal_residual=stated["primal_residual"].number(),
+            duality_gap=stated["duality_gap"].number(),
+            distance_bound=stated["distance_bound"].number(),
+            tolerance=stated["tolerance"].number(),
+            engine=stated["engine"].text(),
         ),
         readings=readings,
         target=field["attribution"]["target"].numbers(n),
@@ -99,6 +105,8 @@ def read_program(field: Field, n: int) -> Program:
     cones = tuple(_cone(item, n) for item in field["cones"])
     K = len(list(field["rows"]))
     rules = tuple(_rule(item, n, K, len(cones)) for item in field["rules"])
+    if len({rule.name for rule in rules}) != len(rules):
+        raise field["rules"].wrong("a list of rules of different names")
     last = len(rules) - 1
     owners = {key: field[key].integers(-1, last, n) for key in ("lower_rule", "upper_rule", "floor_rule")}
     return Program(

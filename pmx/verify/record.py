@@ -20,7 +20,7 @@ HARD_TOLERANCE = Fraction(1e-9)
 #: Limits of doubles are known no better than this, in weights, or times what a sum's terms come to where that is more.
 LAST_PLACE = Fraction(1e-15)
 
-#: A ranked rule gives way by at most this more than it must, or may.
+#: A ranked rule gives way by at most this more than it must, or may, in units of its row.
 GIVE_ROOM = Fraction(1e-8)
 
 KINDS = ("row", "bound", "turnover", "cone")
@@ -49,10 +49,9 @@ class Rule:
     member_lower: Limits
     member_upper: Limits
 
-    @property
-    def give(self) -> Limit:
-        """How far the program may have moved its limits."""
-        return plus(self.most, GIVE_ROOM) if self.rank else ZERO
+    def give(self, unit: Fraction = ONE) -> Limit:
+        """Return how far the program may have moved its limits; ``unit`` is that of its row."""
+        return plus(self.most, GIVE_ROOM * unit) if self.rank else ZERO
 
     @property
     def priced(self) -> bool:
@@ -200,6 +199,7 @@ class Certificate:
     duality_gap: Fraction
     distance_bound: Fraction
     tolerance: Fraction
+    engine: str
 
 
 @dataclass(frozen=True, slots=True)

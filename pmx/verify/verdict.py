@@ -15,6 +15,7 @@ from .chain import BrokenChainError, unbroken
 from .exact import HALF, ONE, ZERO, shown
 from .feasibility import Problem, misstated, violations
 from .field import Field, MalformedError, parse
+from .names import misnamed, unknown_engine
 from .optimality import Bound, bounds, judging_noise, softest, wrong_prices
 from .policy import broken_limits, is_off
 from .reading import read_solve
@@ -210,8 +211,14 @@ class _Reader:
         if off != (solve.proof is None) or off != (solve.status == "bypassed"):
             yield "policy", "is switched off, and yet there is a proof" if off else "is on, and yet there is no proof"
         self.verdict.bypassed += off
-        if solve.proof is not None:
-            yield from self._proof(solve, solve.proof)
+        if solve.proof is None:
+            return
+        yield from self._proof(solve, solve.proof)
+        try:
+            yield from misnamed(policy, solve, solve.proof.program)
+            yield from unknown_engine(policy, solve.proof.certificate.engine)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            yield "policy", f"its content cannot be read: {type(error).__name__}: {error}"
 
     def _proof(self, solve: Solve, proof: Proof) -> Iterator[Problem]:
         p, answer, verdict = proof.program, proof.answer, self.verdict

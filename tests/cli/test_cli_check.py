@@ -29,7 +29,8 @@ def test_the_shipped_policy_passes_and_says_what_that_covers(pmx_command, config
     ("arguments", "code", "words"),
     [
         (["--set", CLASH], 3, "override: error [infeasible-corner] custom.own"),
-        (["--set", DISAGREE], 2, "override: error [files-disagree] the safe minimum is 0.75"),
+        (["--set", DISAGREE, "--strict"], 0, "0 errors, 0 warnings"),  # one file, and what was set against it
+        (["--set", "barbell.safe_bucket.min_weight=0.6"], 0, "override: warning [shadowed-rule] the safe minimum"),
         (["--set", SHADOW], 0, "override: warning [shadowed-rule] bucket.ts_core.max"),
         (["--set", SHADOW, "--strict"], 2, "override: warning [shadowed-rule]"),
         (["--set", "barbell.safe_bucket.min_weight=70"], 2, "error [policy-error] barbell.safe_bucket.min_weight"),
@@ -45,6 +46,15 @@ def test_findings_are_printed_and_decide_the_exit_code(pmx_command, arguments, c
     assert ("The hard rules hold together" in result.stdout) == (
         "infeasible" not in words and "policy-error" not in words
     )
+
+
+def test_after_errors_the_proof_is_one_fact_beside_them(pmx_command, config, tmp_path):
+    file = tmp_path / config / "barbell.yml"
+    file.write_text(file.read_text().replace("  min_weight: 0.70", "  min_weight: 0.75"))
+    result = pmx_command("check", config)
+    assert result.exit_code == 2
+    assert "error [files-disagree] the safe minimum is 0.75" in result.stdout
+    assert "Beside the errors above, one fact: the hard rules hold together in every state" in result.stdout
 
 
 def test_a_directory_that_does_not_load_is_a_list_of_findings(pmx_command, config, tmp_path):
@@ -73,7 +83,8 @@ def test_json_holds_the_corner_and_the_proof(pmx_command):
     (finding,) = content["findings"]
     assert set(finding["rules"]) == {"custom.own", "symbol.SP500.cap"}
     assert finding["relaxation"] == {"custom.own": pytest.approx(0.1)}
-    assert (finding["corner"]["scales"], finding["corner"]["gates"]) == ({}, {})
+    assert finding["corner"]["gates"] == {}
+    assert finding["corner"]["scales"] == dict.fromkeys(load_policy().risk_buckets.buckets, 1.0)
     asked = {(row["bucket"], row["symbol"]) for row in finding["corner"]["relative_weights"] if row["weight"] > 0.0}
     assert ("ts_core", "SP500") in asked
     assert {limit["rule"] for limit in finding["proof"]} == set(finding["rules"])
@@ -87,6 +98,30 @@ def test_json_of_a_clean_policy_is_empty_unless_notes_are_wanted(pmx_command):
     noted = json.loads(pmx_command("check", "--format", "json", "--verbose").stdout)["findings"]
     assert {finding["severity"] for finding in noted} == {"info"}
     assert {finding["code"] for finding in noted} <= set(CODES)
+
+
+VOLATILITY, VOLUME = "risk_buckets.portfolio.volatility_max", "execution.liquidity.participation"
+
+
+@pytest.mark.parametrize(
+    ("settings", "left_out"),
+    [
+        ((f"{VOLATILITY}=0.1",), [VOLATILITY]),
+        ((f"{VOLUME}=0.1",), []),
+        ((f"{VOLUME}=0.1", "execution.liquidity.hard=true"), [VOLUME]),
+        (("barbell.enable_barbell_allocation=false",), ["barbell.enable_barbell_allocation"]),
+        (("risk_buckets.enabled=false", f"{VOLATILITY}=0.1"), ["risk_buckets.enabled", VOLATILITY]),
+    ],
+)
+def test_rules_that_the_proof_leaves_out_are_named(pmx_command, settings, left_out):
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    content = json.loads(pmx_command("check", *arguments, "--format", "json").stdout)
+    assert content["left_out"] == left_out
+    assert content["feasible_in_every_state"] is (not left_out)
+    spoken = " ".join(pmx_command("check", *arguments).stdout.split())
+    assert ("The hard rules hold together in every state" in spoken) is (not left_out)
+    said = f"The hard rules, except those of {', '.join(left_out)}, which are left out, hold together in every state"
+    assert (said in spoken) is bool(left_out)
 
 
 def test_symbols_come_from_a_file_of_prices(pmx_command, closes):

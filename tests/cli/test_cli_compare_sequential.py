@@ -73,6 +73,20 @@ def test_relative_weights_scales_gates_and_holdings_reach_the_comparison(pmx_com
     for name in ("gates", "bucket limits", "turnover"):
         assert name in first["order"]
     assert {row["aim"] for row in answer["outcomes"]} == {LIMITS_ONLY}  # 15% at risk cannot be all of NAV
+    assert "was not tried" in answer["not_rescaled"]
+
+
+def test_where_no_order_works_json_has_no_best_one(pmx_command, wishes, tmp_path):
+    (tmp_path / "full.csv").write_text("symbol,weight\nSHY,0.4\nBIL,0.3\nSP500,0.2\nWTI,0.1\n")
+    result = pmx_command("compare-sequential", "--weights", "full.csv", "--sweeps", 1, "--format", "json")
+    answer = json.loads(result.stdout)
+    assert [(row["best_works"], row["best_order"] is None) for row in answer["summary"]] == [(1.0, False), (0.0, True)]
+    assert (answer["not_rescaled"], answer["not_rescaled_portfolios"]) == (None, 0)
+
+
+def test_the_terminal_says_why_nothing_was_rescaled(pmx_command, wishes):
+    result = pmx_command("compare-sequential", "--weights", wishes, "--sweeps", 2)
+    assert "Rescaling to 100% was not tried" in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,38 @@ def test_a_gate_corner_can_spare_none_of_its_gates():
         assert clash_at(policy, universe.positions, replace(finding.corner, gates=gates)) is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"risk_buckets.custom_rules.own": {"symbols": {"SP500": 1.0}, "min": 0.3}}, "let it give way (hard: false)"),
+        (
+            {"risk_buckets.custom_rules.own": {
+                "symbols": {"SP500": 1.0}, "min": 0.3, "hard": False, "rank": 1, "max_violation": 0.1
+            }},
+            "raise its max_violation",
+        ),
+        (
+            {"barbell.safe_bucket.max_weight_rank": 1, "barbell.safe_bucket.max_weight_max_violation": 0.02},
+            "raise its max_weight_max_violation",
+        ),
+        (
+            {"execution.turnover": {"max": 0.1, "hard": False, "rank": 1, "max_violation": 0.01}},
+            "raise its max_violation",
+        ),
+        (
+            {"execution.liquidity": {"participation": 0.1, "hard": False, "rank": 1, "max_violation": 0.01}},
+            "remove its rank and max_violation",
+        ),
+    ],
+)  # fmt: skip
+def test_a_remedy_is_one_that_the_rule_still_has(changes, words):
+    check = check_policy(pmx.load_policy().override(changes))
+    remedies = [f.remedy for f in check.findings if f.code.startswith("infeasible") or f.code == "hard-liquidity"]
+    assert remedies
+    assert all(words in remedy for remedy in remedies)
+    assert all(("hard: false" in remedy) == ("hard: false" in words) for remedy in remedies)
+
+
 def test_the_corner_names_no_more_than_what_clashes():
     rule = {"buckets": {"ts_core": 1.0}, "min": 0.1}
     (finding,) = clashes(Universe.of(pmx.load_policy().override({"risk_buckets.custom_rules": {"own": rule}})))
@@ -231,3 +263,29 @@ def test_a_turnover_that_may_only_give_way_so_far_is_hard_from_there_on(further,
     assert (found == []) == safe
     for finding in found:
         assert not really_solved(policy, list(universe.positions), finding.corner)
+
+
+@pytest.mark.parametrize("least", [0.02, 0.05])
+def test_a_hard_turnover_is_found_beside_a_minimum_that_the_same_gates_defeat(least):
+    rule = {"own": {"symbols": {"SP500": 1.0}, "min": least}}
+    changes = {"execution.turnover": {"max": 0.3, "hard": True}, "risk_buckets.custom_rules": rule}
+    policy = pmx.load_policy().override(changes)
+    check = check_policy(policy)
+    assert [finding.code for finding in check.errors] == ["infeasible-corner", "infeasible-turnover"]
+    clash = check.errors[1]
+    assert "turnover.max" in clash.rules
+    assert "custom.own" not in clash.rules
+    assert not really_solved(policy, list(Universe.of(policy).positions), clash.corner)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e-9, 1e-11])
+def test_a_minimum_is_judged_in_units_of_its_coefficients(unit):
+    def found(least):
+        rule = {"own": {"symbols": {"SP500": unit}, "min": least * unit}}
+        policy = pmx.load_policy().override({"risk_buckets.custom_rules": rule})
+        return policy, check_policy(policy).errors
+
+    assert found(1e-12)[1] == ()
+    policy, (clash,) = found(0.9)
+    assert clash.rules == ("custom.own", "symbol.SP500.cap")
+    assert not really_solved(policy, list(Universe.of(policy).positions), clash.corner)

@@ -15,6 +15,7 @@ from pmx.monitoring.sequential import (
     compare_sequential,
     comparison_html,
     comparison_svg,
+    not_rescaled,
     random_wishes,
     summary_table,
     verdict,
@@ -241,6 +242,41 @@ def test_a_portfolio_that_may_not_be_fully_invested_is_compared_under_limits_alo
     found = compare_sequential(pmx.load_policy(), {"SP500": 0.6, "BIL": 0.4})
     assert found.outcomes["aim"].unique().tolist() == [LIMITS_ONLY]
     assert list(found.joint) == [(0, LIMITS_ONLY)]
+    assert set(found.forbidden) == {0}
+    assert found.forbidden[0]
+    assert not any(name.startswith("custom.fully_invested") for name in found.forbidden[0])
+
+
+def test_what_was_not_rescaled_is_said_and_nothing_is_drawn_of_it():
+    policy, wish = pmx.load_policy(), {"SP500": 0.30, "NASDAQ": 0.20, "BIL": 0.31}
+    found = compare_sequential(policy, wish)
+    assert set(found.forbidden[0]) == {"symbol.SP500.cap", "symbol.NASDAQ.cap", "symbol.BIL.cap"}
+    assert not_rescaled(found).startswith("Rescaling to 100% was not tried where the policy does not allow full")
+    assert "symbol.BIL.cap" in not_rescaled(found)
+    picture = comparison_svg(found)
+    assert "rescaled to 100%" not in picture
+    assert "the rule broken worst" not in picture
+    assert "Not rescaled: it may not be fully invested." in picture
+    assert not_rescaled(found) in verdict(found)
+    assert not_rescaled(found) in comparison_html(found, "title")
+    both = compare_sequential(policy, pd.DataFrame([wish, WISH.to_dict()]).fillna(0.0), sweeps=1)
+    assert "for 1 of the 2 wishes" in verdict(both)
+    for words in ("rescaled to 100%", "the rule broken worst", "Not rescaled: 1 may not be fully invested."):
+        assert words in comparison_svg(both)
+
+
+def test_nothing_is_said_where_all_was_rescaled(some):
+    assert not_rescaled(some) == ""
+    assert "Not rescaled" not in comparison_svg(some)
+    swing = some.summary["swing"]
+    text = f"{1e4 * swing[LIMITS_ONLY, 1]:,.0f} bp of NAV where it only cuts, and by up to "
+    assert f"{text}{1e4 * swing[FULLY_INVESTED, 1]:,.0f} bp where it rescales to 100%" in verdict(some)
+
+
+def test_there_is_no_best_order_where_none_works():
+    found = compare_sequential(pmx.load_policy(), WISH, sweeps=1)
+    assert found.summary["best_works"].tolist() == [1.0, 0.0]
+    assert found.summary.loc[(FULLY_INVESTED, 1), "best_order"] == ""
     assert "Only cutting" in verdict(found)
     assert ElementTree.fromstring(comparison_svg(found)).tag.endswith("svg")
 
@@ -313,6 +349,9 @@ def test_an_impossible_policy_names_the_portfolio():
     with pytest.raises(InfeasibleError) as caught:
         compare_sequential(policy, WISH.to_frame("mine").T)
     assert caught.value.__notes__ == ["portfolio mine"]
+    with pytest.raises(InfeasibleError) as caught:
+        compare_sequential(policy, WISH)
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_random_wishes_are_near_the_budgets_and_admitted():

@@ -151,7 +151,11 @@ def test_a_missing_file_names_the_remedy(config):
     (config.path / "barbell.yml").unlink()
     message = refusal(config.path)
     assert f"{config.path / 'barbell.yml'}: barbell: is missing" in message
-    assert f"pmx init {config.path}" in message
+    assert message.endswith("write a fresh policy elsewhere with `pmx init NEWDIR` and copy barbell.yml from it")
+    fresh = config.path.parent / "fresh"
+    write_default_policy(fresh)
+    (fresh / "barbell.yml").rename(config.path / "barbell.yml")
+    assert load_policy(config.path) == load_policy()
 
 
 def test_a_file_that_cannot_be_read(config):
@@ -185,7 +189,9 @@ def test_a_directory_that_does_not_exist(tmp_path):
 
 
 def test_a_file_in_place_of_the_directory(config):
-    assert "is not a directory that can be read (Not a directory)" in refusal(config.path / "barbell.yml")
+    message = refusal(config.path / "barbell.yml")
+    assert "is not a directory that can be read (Not a directory)" in message
+    assert message.endswith(f"give the directory that holds it: {config.path}")
 
 
 def test_a_directory_without_policy_files(tmp_path):

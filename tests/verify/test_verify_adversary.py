@@ -170,11 +170,83 @@ def test_a_limit_that_was_moved_with_its_rule(cut, tmp_path):
     assert told(tmp_path, policy, wider) == {"barbell.risk.cap"}
 
 
+def resealed(cut, tmp_path, change):
+    """Return which rules the verifier names after the only solve was changed and all was sealed anew."""
+    policy, allocation = cut
+    path = tmp_path / "run.jsonl"
+    with pmx.Journal(path) as journal:
+        journal.write(allocation, policy)
+    lines = lines_of(path)
+    change(lines[SOLVE])
+    return {finding.rule for finding in verify(reseal(lines, path)).findings}
+
+
+def renamed(old, new):
+    def change(line):
+        rule = next(rule for rule in line["proof"]["program"]["rules"] if rule["name"] == old)
+        rule["name"] = new
+        for columns in (line["proof"]["attribution"]["moves"], line["proof"]["attribution"]["totals"]):
+            if old in columns:
+                columns[new] = columns.pop(old)
+
+    return change
+
+
+def test_a_position_with_another_name(cut, tmp_path):
+    def symbol(line):
+        line["positions"] = [[b, "TSLA" if s == "SP500" else s] for b, s in line["positions"]]
+
+    def bucket(line):
+        line["positions"] = [["ts_core" if s == "NASDAQ" else b, s] for b, s in line["positions"]]
+
+    assert resealed(cut, tmp_path, lambda line: None) == set()
+    assert {"symbol.SP500.cap", "market.us_equity.cap"} <= resealed(cut, tmp_path, symbol)
+    assert {"bucket.ts_core.max", "bucket.ml_secondary.max"} <= resealed(cut, tmp_path, bucket)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("symbol.SP500.cap", "symbol.TSLA.cap"),
+        ("symbol.SP500.cap", "gate.WTI"),
+        ("symbol.SP500.cap", "liquidity.WTI"),
+        ("bucket.ts_core.max", "clamp.ml_secondary"),
+        ("bucket.ml_secondary.max", "clamp.ts_core"),
+        ("barbell.risk.cap", "market.ngx.cap"),
+        ("market.commodities.cap", "custom.mine"),
+        ("turnover.max", "clamp.ts_core"),
+    ],
+)
+def test_a_rule_with_another_name(cut, tmp_path, old, new):
+    policy, _ = cut
+    if old == "turnover.max":
+        held = pd.Series({("ts_core", "SP500"): 0.05})
+        cut = policy, pmx.project_to_feasible({("ts_core", "SP500"): 0.06}, policy, previous=held)
+    assert new in resealed(cut, tmp_path, renamed(old, new))
+
+
+@pytest.mark.parametrize("engine", ["magic", "cvxpy/MAGIC", ""])
+def test_an_engine_that_there_is_not(cut, tmp_path, engine):
+    def change(line):
+        line["proof"]["certificate"]["engine"] = engine
+
+    assert resealed(cut, tmp_path, change) == {"certificate"}
+
+
+def test_what_the_page_says_cannot_be_proven(cut, tmp_path):
+    def change(line):
+        for rule in line["proof"]["program"]["rules"]:
+            rule["source"] = "lies.yml:1"
+        line["label"] = "yesterday"
+
+    assert resealed(cut, tmp_path, change) == set()
+
+
 def test_a_bound_that_is_said_to_be_smaller(tmp_path):
     policy = pmx.load_policy()
     allocation = pmx.project_to_feasible({"SP500": 0.09, "WTI": 0.08}, policy)
     away = made_up(allocation, u=allocation.point.u * (1.0 - 1e-7))
-    honest = certify(away.program, away.point, "somebody")
+    honest = certify(away.program, away.point, "newton")
     assert 1e-9 < honest.distance_bound < 1e-7
     assert told(tmp_path, policy, replace(away, certificate=honest)) == set()
     assert told(tmp_path, policy, away) == {"certificate"}
@@ -184,6 +256,90 @@ def test_a_bound_beyond_what_is_allowed(cut, tmp_path):
     policy, allocation = cut
     loose = replace(allocation.certificate, distance_bound=1e-3, duality_gap=0.5e-6 * allocation.program.distance.min())
     assert told(tmp_path, policy, replace(allocation, certificate=loose)) == {"certificate"}
+
+
+def unruled(tmp_path, policy, weights, held=None):
+    """Return what is said of long weights whose program has no rules: only the policy is against them."""
+    n, path = len(weights), tmp_path / "unruled.jsonl"
+    path.unlink(missing_ok=True)
+    with pmx.Journal(path) as journal:
+        pmx.project_to_feasible({"SP500": 0.09}, policy, journal=journal)
+    lines = lines_of(path)
+    zeros, none, proof = [0.0] * n, [-1] * n, lines[SOLVE]["proof"]
+    lines[SOLVE] |= {"positions": [["ts_core", symbol] for symbol, _ in weights], "status": "optimal"}
+    u = [weight for _, weight in weights]
+    lines[SOLVE]["weights"] |= {"positions": u, "cash": 1.0 - sum(u)}
+    proof["program"] |= {
+        "sign": [1.0] * n, "target": u, "distance": [1.0] * n, "held": held or zeros, "cost": zeros, "lower": zeros,
+        "upper": ["inf"] * n, "lower_rule": none, "upper_rule": none, "floor": ["-inf"] * n, "floor_price": zeros,
+        "floor_rule": none, "rows": [], "turnover_max": "inf", "turnover_penalty": "inf", "cones": [], "rules": [],
+    }  # fmt: skip
+    proof["answer"] |= {"u": u, "rows": [], "turnover": 0.0, "cones": []}
+    proof["certificate"] |= {"primal_residual": 0.0, "duality_gap": 0.0, "distance_bound": 0.0}
+    proof |= {"readings": [], "attribution": {"target": u, "moves": {}, "totals": {}}}
+    return [finding.rule for finding in verify(reseal(lines, path)).findings]
+
+
+def test_a_position_named_twice_hides_nothing(tmp_path):
+    policy = pmx.load_policy()
+    assert unruled(tmp_path, policy, [("WTI", 0.05), ("USO", 0.0)]) == []
+    assert unruled(tmp_path, policy, [("WTI", 0.8), ("WTI", 0.0)]) == ["format"]
+
+
+def test_a_rule_named_twice_is_refused(cut, tmp_path):
+    policy, allocation = cut
+    path = tmp_path / "run.jsonl"
+    with pmx.Journal(path) as journal:
+        journal.write(allocation, policy)
+    lines = lines_of(path)
+    proof = lines[SOLVE]["proof"]
+    for twice in (proof["program"]["rules"], proof["readings"]):
+        twice.append(twice[0])
+    assert [finding.rule for finding in verify(reseal(lines, path)).findings] == ["format"]
+
+
+@pytest.mark.parametrize(("unit", "room"), [(1.0, 1e-8), (1e-4, 1e-8), (5.0, 2e-9)])
+def test_a_ranked_rule_of_the_policy_gives_way_no_further_than_it_may(tmp_path, unit, room):
+    rule = {"symbols": {"SP500": unit}, "min": 0.08 * unit, "hard": False, "rank": 1, "max_violation": 0.01 * unit}
+    policy = pmx.load_policy().override({"risk_buckets.custom_rules": {"n": rule}})
+    assert unruled(tmp_path, policy, [("SP500", 0.07)]) == []
+    assert unruled(tmp_path, policy, [("SP500", 0.07 - 0.9 * room)]) == []
+    assert unruled(tmp_path, policy, [("SP500", 0.07 - 2.0 * room)]) == ["custom.n"]
+    further = policy.override({"risk_buckets.custom_rules": {"n": rule | {"max_violation": None}}})
+    assert unruled(tmp_path, further, [("SP500", 0.0)]) == []
+
+
+def test_a_ranked_safe_cap_gives_way_no_further_than_it_may(tmp_path):
+    cap = {"max_weight": 0.9, "max_weight_rank": 1, "max_weight_max_violation": 0.05}
+    policy = pmx.load_policy().override({f"barbell.safe_bucket.{key}": value for key, value in cap.items()})
+    assert unruled(tmp_path, policy, [("SP500", 0.06)]) == []
+    assert unruled(tmp_path, policy, [("SP500", 0.04)]) == ["barbell.safe.cap"]
+
+
+@pytest.mark.parametrize("how", [{"hard": True}, {"rank": 1, "max_violation": 0.0}])
+def test_a_turnover_that_the_program_leaves_out(tmp_path, how):
+    policy = pmx.load_policy().override({"execution.turnover": {"max": 0.02} | how})
+    wish = [("WTI", 0.05), ("SP500", 0.05)]
+    assert unruled(tmp_path, policy, wish, held=[0.03, 0.03]) == []
+    assert unruled(tmp_path, policy, wish, held=[0.02, 0.02]) == ["turnover.max"]
+    soft = policy.override({"execution.turnover": {"max": 0.02, "hard": False, "rank": 0}})
+    assert unruled(tmp_path, soft, wish, held=[0.02, 0.02]) == []
+
+
+def test_a_ranked_row_has_room_in_its_own_unit(tmp_path):
+    """A program that moved a limit on small multiples of weights by what is little in weights, and much in these."""
+    unit = 1e-6
+    rule = {"symbols": {"SP500": unit}, "min": 0.2 * unit, "hard": False, "rank": 1, "max_violation": 0.15 * unit}
+    policy = pmx.load_policy().override({"risk_buckets.custom_rules": {"n": rule}})
+    path = tmp_path / "run.jsonl"
+    with pmx.Journal(path) as journal:
+        pmx.project_to_feasible({"SP500": 0.09}, policy, journal=journal)
+    assert verify(path).accepted
+    lines = lines_of(path)
+    program = lines[SOLVE]["proof"]["program"]
+    (index,) = (rule["index"] for rule in program["rules"] if rule["name"] == "custom.n")
+    program["rows"][index]["lo"] = (0.2 - 0.15) * unit - 9e-9
+    assert {finding.rule for finding in verify(reseal(lines, path)).findings} == {"custom.n"}
 
 
 def test_a_soft_rule_that_is_said_to_hold(tmp_path):

@@ -12,6 +12,7 @@ from pmx.monitoring.sequential.picture import comparison_svg
 from pmx.monitoring.sequential.tables import (
     broken_table,
     comparison_html,
+    not_rescaled,
     orders_table,
     overrun_table,
     summary_table,
@@ -29,6 +30,7 @@ __all__ = [
     "compare_sequential",
     "comparison_html",
     "comparison_svg",
+    "not_rescaled",
     "orders_table",
     "overrun_table",
     "random_wishes",

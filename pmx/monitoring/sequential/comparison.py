@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -55,12 +55,15 @@ class SequentialComparison:
         rows in the tables.
     sampled : bool
         Whether there were more orders than were tried.
+    forbidden : mapping of portfolio to tuple of str
+        The portfolios that the policy does not allow to be fully invested, and the rules that stand against it.
     """
 
     outcomes: pd.DataFrame
     broken: pd.DataFrame
     joint: Mapping[tuple[Any, str], Allocation]
     sampled: bool
+    forbidden: Mapping[Any, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def portfolios(self) -> int:
@@ -76,8 +79,8 @@ class SequentialComparison:
         - ``violation``: the worst; ``worst_rule``: the rule that most pairs break
         - ``median_lost``, ``mean_lost``, ``most_lost``: of the pairs that work
         - ``swing``: the largest
-        - ``best_order``: the order that works for most portfolios, and among those loses least; ``best_works``,
-          ``best_lost``: the share of portfolios for which it works, and what it loses on average where it does
+        - ``best_order``: the order that works for most portfolios, and among those loses least; empty where none works.
+          ``best_works``, ``best_lost``: the share of portfolios for which it works, and what it loses on average there
         """
         table = self._summarised(["aim", "sweeps"])
         worst = self.rules["share"].groupby(["aim", "sweeps"]).idxmax()
@@ -123,7 +126,7 @@ def _summary_row(rows: pd.DataFrame) -> dict[str, Any]:
         "mean_lost": works["lost"].mean(),
         "most_lost": works["lost"].max(),
         "swing": rows["swing"].max(),
-        "best_order": best,
+        "best_order": best if share[best] > 0.0 else "",
         "best_works": share[best],
         "best_lost": lost[best],
     }
@@ -199,7 +202,7 @@ def compare_sequential(
     if not table.size:
         raise DataError("there are no wishes to compare with; give at least one position")
     invested, rule, gross = with_full_investment(policy)
-    outcomes, broken, joint, sampled = [], [], {}, False
+    outcomes, broken, joint, sampled, forbidden = [], [], {}, False, {}
     with counting("portfolios", len(table), progress) as advance:
         for number in range(len(table)):
             portfolio, wish = table.index[number], table.iloc[number]
@@ -208,8 +211,10 @@ def compare_sequential(
                     allocation = _project(law, wish, relative, given)
                 except InfeasibleError as error:
                     if aim == FULLY_INVESTED:
+                        forbidden[portfolio] = tuple(name for name in error.rules if name != rule)
                         continue
-                    error.add_note(f"portfolio {portfolio}")
+                    if isinstance(wishes, pd.DataFrame):
+                        error.add_note(f"portfolio {portfolio}")
                     raise
                 joint[portfolio, aim] = allocation
                 trial = Trial(allocation, rule, gross if aim == FULLY_INVESTED else None)
@@ -219,7 +224,7 @@ def compare_sequential(
                 sampled = sampled or more
             advance(1)
     return SequentialComparison(
-        _gathered(outcomes, [*KEYS, "order"]), _gathered(broken, [*KEYS, "rule"]), joint, sampled
+        _gathered(outcomes, [*KEYS, "order"]), _gathered(broken, [*KEYS, "rule"]), joint, sampled, forbidden
     )
 
 

@@ -56,12 +56,12 @@ def comparison_svg(comparison: SequentialComparison) -> str:
         A whole SVG document.
     """
     right, below = LEFT + WIDE + GAP, FLOOR + 104.0
+    rescaled = FULLY_INVESTED in set(comparison.outcomes["aim"])
+    parts = [*_heading(comparison), *_legend(rescaled), *_scatter(comparison), *_losses(comparison, right)]
+    if not rescaled:
+        return svg.document(WIDTH, below, parts)
     rules, overrun = _broken_rules(comparison), _failing_by_overrun(comparison)
-    parts = [
-        *_heading(comparison),
-        *_legend(),
-        *_scatter(comparison),
-        *_losses(comparison, right),
+    parts += [
         svg.text(LEFT, below, "Rescaled, one sweep: the rule broken worst, share of tries", bold=True),
         *_bars(rules, LEFT, below + 14.0, room=138.0),
     ]
@@ -78,21 +78,25 @@ def _heading(comparison: SequentialComparison) -> list[str]:
     wishes = "One wish" if comparison.portfolios == 1 else f"{comparison.portfolios:,} wishes"
     some = "a sample of" if comparison.sampled else "all"
     words = f"{wishes}, {some} {orders:,} orders of clip-and-rescale. A try is one wish in one order."
+    if comparison.forbidden:
+        which = "it" if comparison.portfolios == 1 else f"{len(comparison.forbidden):,}"
+        words += f" Not rescaled: {which} may not be fully invested."
     return [
         svg.text(LEFT, 30, "Joint against sequential", bold=True, size=18),
         svg.text(LEFT, 53, words, colour=svg.SOFT),
     ]
 
 
-def _legend() -> list[str]:
+def _legend(rescaled: bool) -> list[str]:
     y = 80.0
     entries = (
         (LEFT + 6.0, LIMITS_ONLY, False, "cut only, the rest stays in cash"),
         (LEFT + 240.0, FULLY_INVESTED, False, "rescaled to 100%"),
         (LEFT + 382.0, FULLY_INVESTED, True, "rescaled, obeys, but is not fully invested"),
     )
-    parts = [svg.star(LEFT + 678.0, y - 4), svg.text(LEFT + 694.0, y, "joint answer", colour=svg.GREEN, bold=True)]
-    for x, aim, hollow, words in entries:
+    x = LEFT + (678.0 if rescaled else 240.0)
+    parts = [svg.star(x, y - 4), svg.text(x + 16.0, y, "joint answer", colour=svg.GREEN, bold=True)]
+    for x, aim, hollow, words in entries if rescaled else entries[:1]:
         parts += [svg.dot(x, y - 4, 5.0, COLOUR[aim], hollow=hollow), svg.text(x + 12, y, words)]
     return parts
 

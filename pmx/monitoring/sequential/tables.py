@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,7 +49,7 @@ def orders_table(comparison: SequentialComparison) -> pd.DataFrame:
     rows = [
         (
             _column(row),
-            row["best_order"] if row["best_works"] else NONE,
+            row["best_order"] or NONE,
             share(row["best_works"]),
             further(row["best_lost"]),
         )
@@ -106,11 +107,29 @@ def verdict(comparison: SequentialComparison) -> str:
         if last > 1:
             words.append(f"After up to {last} sweeps {share(after['works'])} work, {_losses(after)}")
     cut = rows[LIMITS_ONLY, 1]
+    swings = [f"{basis_points(cut['swing'])} of NAV where it only cuts"]
+    if (FULLY_INVESTED, 1) in rows:
+        swings.append(f"{basis_points(rows[FULLY_INVESTED, 1]['swing'])} where it rescales to 100%")
     words += [
         f"Only cutting, {share(1.0 - cut['obeys'])} break a rule, and those that work are {_losses(cut)}",
-        f"The order alone moves a position by up to {basis_points(cut['swing'])} of NAV",
+        f"In one sweep, the order alone moves a position by up to {', and by up to '.join(swings)}",
     ]
+    if comparison.forbidden:
+        words.append(not_rescaled(comparison))
     return ". ".join(words) + "."
+
+
+def not_rescaled(comparison: SequentialComparison, most: int = 3) -> str:
+    """Return why wishes have no fully invested half, and the rules that most often stand against it; else nothing."""
+    left_out = comparison.forbidden
+    if not left_out:
+        return ""
+    of_all = f"{len(left_out):,} of the {comparison.portfolios:,} wishes"
+    whose = "this wish" if comparison.portfolios == 1 else of_all
+    rules = Counter(name for names in left_out.values() for name in names)
+    listed = ", ".join(name for name, _ in rules.most_common(most)) + (" and others" if len(rules) > most else "")
+    against = f": {listed} {'stands' if len(rules) == 1 else 'stand'} against it" if rules else ""
+    return f"Rescaling to 100% was not tried where the policy does not allow full investment, for {whose}{against}"
 
 
 def _losses(row: Mapping[Any, Any]) -> str:
