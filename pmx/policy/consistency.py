@@ -217,14 +217,30 @@ def _windows(policy: Policy) -> Iterator[Finding]:
     for key, section in (
         ("risk_scaler.volatility", policy.risk_scaler.volatility),
         ("signal_routing_config.engines.time_series", policy.signal_routing_config.engines.time_series),
+        ("signal_routing_config.engines.machine_learning", policy.signal_routing_config.engines.machine_learning),
     ):
         if section.min_observations > section.window:
             what = f"is {section.min_observations}, above window {section.window}, so it can never be met"
             yield f"{key}.min_observations", what, "lower it or widen the window"
+    calibration = policy.signal_routing_config.calibration
+    if calibration.min_outcomes > calibration.window:
+        what = f"is {calibration.min_outcomes}, above window {calibration.window}, so it can never be met"
+        yield "signal_routing_config.calibration.min_outcomes", what, "lower it or widen the window"
     health = policy.forecaster_monitoring
     if health.min_signals > health.lookback_signals:
         what = f"is {health.min_signals}, above lookback_signals {health.lookback_signals}"
         yield "forecaster_monitoring.min_signals", what, "lower it or lengthen the lookback"
+    if health.gate.close_after > health.gate.window:
+        what = f"is {health.gate.close_after}, above window {health.gate.window}, so the gate could never shut"
+        yield "forecaster_monitoring.gate.close_after", what, "lower it or widen the window"
+    success = policy.quant_success_config
+    horizon = success.horizon_bars or policy.signal_routing_config.engines.time_series.horizon
+    if policy.barbell.enable_barbell_validation and success.min_judged + horizon - 1 > success.lookback_bars:
+        what = (
+            f"is {success.lookback_bars}, too few for {success.min_judged} signals (min_judged) with a horizon of "
+            f"{horizon} bars to be judged"
+        )
+        yield "quant_success_config.lookback_bars", what, "lengthen it, or lower min_judged"
 
 
 def _success_criteria(policy: Policy) -> Iterator[Finding]:

@@ -183,10 +183,20 @@ class Source(Section):
     market_buckets: Labelled[Label] = Field(default_factory=FrozenDict)  # market → bucket, in place of `bucket`
 
 
+Member = Literal["ar_garch", "har_garch", "theta", "sarimax", "singular_spectrum"]
+
+
+def _all_different(members: tuple[Member, ...]) -> tuple[Member, ...]:
+    if len(set(members)) < len(members):
+        raise ValueError("names one twice; name each once")
+    return members
+
+
 class TimeSeriesEngine(Section):
-    """The AR mean, GARCH volatility engine."""
+    """The ensemble of time-series models."""
 
     enabled: bool = True
+    members: Annotated[tuple[Member, ...], Field(min_length=1), AfterValidator(_all_different)] = ("ar_garch",)
     horizon: Annotated[int, Field(ge=1)] = 10  # bars
     lags: Annotated[int, Field(ge=1, le=20)] = 1
     window: Annotated[int, Field(ge=100)] = 1000
@@ -194,6 +204,49 @@ class TimeSeriesEngine(Section):
     min_observations: Annotated[int, Field(ge=50)] = 500
     volatility: Literal["GARCH", "GJR", "EGARCH"] = "GARCH"
     distribution: Literal["normal", "t"] = "normal"
+    seasonal_period: Annotated[int, Field(ge=2, le=260)] = 5  # of sarimax, bars
+    weight_bars: Annotated[int, Field(ge=20)] = 252
+    score_bars: Annotated[int, Field(ge=20)] = 504
+    weight_shrinkage: Fraction = 0.5
+    evidence: NonNegative = 0.0  # t statistic
+    workers: Annotated[int, Field(ge=1)] = 1
+    round_trip_cost_bps: NonNegative | None = None  # None: twice one side of the costs in execution.yml
+
+
+class MachineLearningEngine(Section):
+    """The learnt engine, by default gradient-boosted trees; needs the extra ``ml``."""
+
+    enabled: bool = False
+    horizon: Annotated[int, Field(ge=1)] = 10  # bars
+    lags: Annotated[int, Field(ge=1, le=21)] = 5
+    pooled: bool = True  # one model for all symbols; False: one each
+    window: Annotated[int, Field(ge=100)] = 1500  # rows of the price table, as is refit_every
+    refit_every: Annotated[int, Field(ge=1)] = 63
+    min_observations: Annotated[int, Field(ge=50)] = 500  # days with a label
+    folds: Annotated[int, Field(ge=2, le=50)] = 5
+    embargo: Annotated[int, Field(ge=0)] = 10  # rows
+    min_skill_t: NonNegative = 1.65  # t statistic in the walk-forward test, below which the engine is silent
+    trees: Annotated[int, Field(ge=1, le=10_000)] = 100
+    leaves: Annotated[int, Field(ge=2, le=1024)] = 8
+    samples_per_leaf: Annotated[int, Field(ge=1)] = 50
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.05
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    round_trip_cost_bps: NonNegative | None = None  # None: twice one side of the costs in execution.yml
+
+
+class LanguageModelEngine(Section):
+    """The language model that is asked about symbols on which every other engine is silent."""
+
+    endpoint: Name = "http://127.0.0.1:11434/v1"
+    model: Name | None = None  # None: no language model is asked
+    api_key_file: Name | None = None  # a file that holds the key; None: no key
+    timeout_seconds: Annotated[float, Field(gt=0.0, le=600.0, allow_inf_nan=False)] = 30.0  # for all of one question
+    max_response_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = 262_144  # headers included
+    max_symbols: Annotated[int, Field(ge=1, le=500)] = 50  # in one question
+    horizon: Annotated[int, Field(ge=1)] = 10  # bars
+    bars: Annotated[int, Field(ge=5, le=250)] = 20  # returns of each symbol that are shown
+    max_edge: Annotated[float, Field(gt=0.0, le=10.0, allow_inf_nan=False)] = 0.5  # largest believable |edge|
+    max_age_days: Annotated[int, Field(ge=0, le=31)] = 5  # older prices are the past, of which it has read
     round_trip_cost_bps: NonNegative | None = None  # None: twice one side of the costs in execution.yml
 
 
@@ -201,6 +254,17 @@ class Engines(Section):
     """The signal engines that run."""
 
     time_series: TimeSeriesEngine = Field(default_factory=TimeSeriesEngine)
+    machine_learning: MachineLearningEngine = Field(default_factory=MachineLearningEngine)
+    language_model: LanguageModelEngine = Field(default_factory=LanguageModelEngine)
+
+
+class CalibrationRule(Section):
+    """How stated confidence becomes the share of such signals that came true; needs the extra ``ml``."""
+
+    method: Literal["none", "isotonic", "platt"] = "none"
+    window: Annotated[int, Field(ge=50)] = 5000  # latest outcomes, over all symbols, in a fit
+    min_outcomes: Annotated[int, Field(ge=50)] = 500
+    refit_every: Annotated[int, Field(ge=1)] = 63  # rows of the price table
 
 
 class SignalRouting(Section):
@@ -210,6 +274,7 @@ class SignalRouting(Section):
     full_conviction: Labelled[Positive] = Field(default_factory=FrozenDict)  # bucket → Σ conviction that fills it
     default_full_conviction: Positive = 1.0
     sources: Labelled[Source] = Field(default_factory=FrozenDict)
+    calibration: CalibrationRule = Field(default_factory=CalibrationRule)
     engines: Engines = Field(default_factory=Engines)
 
 
@@ -219,7 +284,11 @@ class SignalRouting(Section):
 class QuantSuccess(Section):
     """``quant_success_config.yml``: what a time-series signal must have shown to pass."""
 
+    judged_sources: tuple[Name, ...] = ("time_series_core",)
+    horizon_bars: Annotated[int, Field(ge=1)] | None = None  # None: that of the time-series engine
     lookback_bars: Annotated[int, Field(ge=20)] = 252
+    min_judged: Annotated[int, Field(ge=2)] = 20
+    folds: Annotated[int, Field(ge=1, le=50)] = 4
     min_expected_profit: Finite = 0.0
     min_sharpe_ratio: Finite = 0.0
     min_sortino_ratio: Finite = 0.0
@@ -232,13 +301,23 @@ class QuantSuccess(Section):
     pass_score: Fraction = 0.6
 
 
+class GateRule(Section):
+    """When a symbol is taken from engines whose signals on it have gone bad, and when it is given back."""
+
+    window: Annotated[int, Field(ge=1)] = 10  # latest verdicts that are counted
+    close_after: Annotated[int, Field(ge=1)] = 5  # FAIL verdicts among them that close the gate
+    reopen_after: Annotated[int, Field(ge=1)] = 10  # PASS verdicts in a row that open it
+    min_bars_closed: Annotated[int, Field(ge=1)] = 20
+
+
 class ForecasterMonitoring(Section):
-    """``forecaster_monitoring.yml``: when a whole forecaster is no longer healthy."""
+    """``forecaster_monitoring.yml``: when a whole forecaster is no longer healthy, and when one symbol is gated."""
 
     lookback_signals: Annotated[int, Field(ge=1)] = 500
     max_fail_fraction: Fraction = 0.5
     max_negative_expected_profit_fraction: Fraction = 0.5
     min_signals: Annotated[int, Field(ge=1)] = 20
+    gate: GateRule = Field(default_factory=GateRule)
 
 
 # --- execution.yml ---------------------------------------------------------------------------------------

@@ -1,10 +1,9 @@
-"""The first engine: an autoregressive mean and a GARCH-type volatility for each symbol."""
+"""The first engine: an ensemble of time-series models for each symbol."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pmx.errors import DataError
-from pmx.risk import BadFit, EwmaVariance, VarianceProcess, fit_arch, out_of_range
+from pmx.errors import DataError, SignalError
+from pmx.signals.forecasting import (
+    NO_VARIATION,
+    ArGarch,
+    Ensemble,
+    Fitter,
+    Forecast,
+    ForecastBundle,
+    Forecaster,
+    HarGarch,
+    Sarimax,
+    Schedule,
+    SingularSpectrum,
+    Theta,
+)
 from pmx.signals.types import Signal
 
 if TYPE_CHECKING:
@@ -21,8 +33,6 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Decay of the variance that stands in for a bad fit (RiskMetrics).
-EWMA_DECAY = 0.94
 #: Bars in a year, to which the edge is scaled in `Signal.strength`.
 BARS_PER_YEAR = 252.0
 
@@ -40,9 +50,9 @@ class Outlook:
     degrees_of_freedom : float
         Of its Student t distribution; infinite for the normal.
     model : str
-        Variance model that was used; "EWMA" if the fitted one could not be.
+        Variance model that was used; "EWMA" if the fitted one could not be; "ensemble" for several members.
     fallback_reason : str
-        Why it is "EWMA"; empty otherwise.
+        Why it is "EWMA", or which members left the ensemble and why; empty otherwise.
 
     Examples
     --------
@@ -71,18 +81,11 @@ class Outlook:
 
 
 class TimeSeriesCore:
-    r"""Give signals from an AR mean and a GARCH-type variance of each symbol's log returns.
+    r"""Give signals from an ensemble of forecasts of each symbol's log returns.
 
-    With :math:`r_t = c + \sum_i \varphi_i r_{t-i} + e_t`, horizon h and variance forecasts
-    :math:`E[e_{t+j}^2]`, the return over the horizon, :math:`R_h = \sum_{j=1}^h r_{t+j}`, has
-
-    .. math::
-
-        \mu_h = E[R_h], \qquad
-        \sigma_h^2 = \sum_{j=1}^{h} \Big(\sum_{k=0}^{h-j} \psi_k\Big)^2 E[e_{t+j}^2],
-
-    where :math:`\psi_k` is the response of the return to a shock k bars ago. Both are exact for the fitted
-    model. With the round-trip cost κ,
+    Each member forecasts mean and variance of the next h bars; `Ensemble` weighs them by what they were worth. For
+    the return over the horizon, :math:`R_h = \sum_{j=1}^h r_{t+j}`, with mean :math:`\mu_h`, volatility
+    :math:`\sigma_h` and the round-trip cost κ,
 
     - ``direction`` is the sign of :math:`\mu_h` if :math:`|\mu_h| > \kappa`, else 0 (HOLD);
     - ``edge_score`` is direction · (|μ_h| − κ) / σ_h;
@@ -92,36 +95,37 @@ class TimeSeriesCore:
     Parameters
     ----------
     config : TimeSeriesEngine
-        Model, horizon and windows: ``policy.signal_routing_config.engines.time_series``.
+        Members, horizon and windows: ``policy.signal_routing_config.engines.time_series``.
     round_trip_cost : float or mapping of symbol to float
         Cost of buying and selling again, fraction of the traded value, ≥ 0.
     source : str
         Name under which the signals are routed.
+    members : sequence of Forecaster, optional
+        In place of those that ``config`` names.
+    progress : bool
+        Show a progress bar where many fits are due at once, on standard error where that is a terminal.
 
     Raises
     ------
     DataError
         If a cost is negative or not finite.
+    SignalError
+        If there is no member, or two have one name.
 
     Notes
     -----
     A symbol's bars are the rows on which it has a price; a return across a gap starts from the last known
-    price. The model is fitted at the symbol's bar ``min_observations`` and every ``refit_every`` bars of its
-    own after that, on the trailing ``window`` of returns, and its parameters are frozen in between. So the
-    answer depends on the prices alone, not on when the engine was made or how often it was asked: rows are
+    price. The members are fitted at the symbol's bar ``min_observations`` and every ``refit_every`` bars of its
+    own after that, on the trailing ``window`` of returns, and their parameters are frozen in between. So the
+    answer depends on the prices alone, not on when the engine was made or how often it was asked: fits are
     cached from call to call, and a history that does not extend the one before (other columns, an earlier
     end, another last row) is read afresh. Earlier rows are trusted not to change between calls.
 
-    A fit that cannot be used (see `pmx.risk.fit_arch`; also an explosive mean, or a variance out of range)
-    gives way to the exponentially weighted variance, with an AR mean by least squares, or zero mean if that
-    explodes.
+    A member that fails leaves the ensemble until it is fitted again, with its reason in the log and in `forecasts`;
+    a symbol on which every member failed has no signal, and `diagnostics` says why.
 
-    The sum of h Student t shocks is no Student t: the confidence uses the one whose excess kurtosis is that
-    of h independent shocks, with ν_h = ν + (h − 1) · max(ν − 4, 0) degrees of freedom.
-
-    References
-    ----------
-    Tsay (2010), "Analysis of Financial Time Series", sections 2.4 (AR forecasts) and 3.5 (GARCH).
+    With ``workers`` above 1 the fits that are due in one call are shared among that many processes; the numbers are
+    the same.
 
     Examples
     --------
@@ -141,8 +145,25 @@ class TimeSeriesCore:
         *,
         round_trip_cost: float | Mapping[str, float],
         source: str = "time_series_core",
+        members: Sequence[Forecaster] | None = None,
+        progress: bool = False,
     ) -> None:
         self._config = config
+        self._members = tuple(_named_members(config) if members is None else members)
+        names = [member.name for member in self._members]
+        if not names or len(set(names)) < len(names):
+            raise SignalError(f"members of {source}: {names}; give at least one, each with a name of its own")
+        self._fitter = Fitter(self._members, config.workers, progress)
+        self._schedule = Schedule(
+            horizon=config.horizon,
+            window=config.window,
+            refit_every=config.refit_every,
+            min_observations=config.min_observations,
+            weight_bars=config.weight_bars,
+            score_bars=config.score_bars,
+            weight_shrinkage=config.weight_shrinkage,
+            evidence=config.evidence,
+        )
         self._source = source
         self._cost = round_trip_cost
         costs = round_trip_cost if isinstance(round_trip_cost, Mapping) else {"every symbol": round_trip_cost}
@@ -181,8 +202,8 @@ class TimeSeriesCore:
         self._read(prices)
         self._rows = []
         signals = []
-        for symbol, model, cost in zip(self._columns, self._models, self._costs, strict=True):
-            signal, row = self._judge(symbol, model, cost)
+        for symbol, series, cost in zip(self._columns, self._series, self._costs, strict=True):
+            signal, row = self._judge(symbol, series, cost)
             self._rows.append(row)
             if signal is not None:
                 signals.append(signal)
@@ -210,18 +231,39 @@ class TimeSeriesCore:
         )
         return pd.DataFrame(self._rows, index=pd.Index(self._columns, name="symbol"), columns=columns)
 
-    def _judge(self, symbol: str, model: _SymbolModel, cost: float) -> tuple[Signal | None, tuple[object, ...]]:
+    @property
+    def forecasts(self) -> dict[str, ForecastBundle]:
+        """Return the forecasts behind the last call to `signals`, by symbol.
+
+        Returns
+        -------
+        dict of str to ForecastBundle
+            One for each symbol that has a price and has been fitted: the combined forecast, those of the members,
+            their weights, who left and why, and what the forecasts were worth out of sample.
+        """
+        bundles = {}
+        for symbol, series in zip(self._columns, self._series, strict=True):
+            bundle = series.ensemble.bundle() if series.priced else None
+            if bundle is not None:
+                bundles[symbol] = bundle
+        return bundles
+
+    def _judge(self, symbol: str, series: _SymbolSeries, cost: float) -> tuple[Signal | None, tuple[object, ...]]:
         """Return the symbol's signal, if it has one, and its row of the diagnostics."""
-        seen = model.observations
-        if not model.priced:
+        seen = series.ensemble.observations
+        if not series.priced:
             return None, ("no price today", "", "", seen, math.nan, math.nan, cost)
-        outlook = model.outlook()
-        if outlook is None:
+        bundle = series.ensemble.bundle()
+        if bundle is None:
             status = f"too few observations: {seen} returns, {self._config.min_observations} needed"
             return None, (status, "", "", seen, math.nan, math.nan, cost)
+        if bundle.forecast is None:
+            status = "; ".join(f"{name}: {reason}" for name, reason in bundle.left.items())
+            if set(bundle.left.values()) == {NO_VARIATION}:
+                status = NO_VARIATION
+            return None, (status, "", "", seen, math.nan, math.nan, cost)
+        outlook = _outlook(bundle, bundle.forecast)
         facts = outlook.model, outlook.fallback_reason, seen, outlook.mean, outlook.volatility, cost
-        if not outlook.volatility > 0.0:
-            return None, ("no variation", *facts)
         gain = abs(outlook.mean) - cost
         direction = (1 if outlook.mean > 0.0 else -1) if gain > 0.0 else 0
         edge = direction * gain / outlook.volatility
@@ -237,7 +279,7 @@ class TimeSeriesCore:
 
     def _forget(self) -> None:
         self._columns: pd.Index = pd.Index([], dtype=object)
-        self._models: list[_SymbolModel] = []
+        self._series: list[_SymbolSeries] = []
         self._costs: list[float] = []
         self._seen = 0
         self._last_date: object = None
@@ -254,12 +296,12 @@ class TimeSeriesCore:
             tail, block = prices, _numbers(prices)
         try:
             _check_prices(tail, block)
-            if self._seen:
-                for row in block[1:].tolist():
-                    for model, close in zip(self._models, row, strict=True):
-                        model.push(close)
-            else:
-                self._start(prices.columns, block)
+            fresh = block[1:] if self._seen else block
+            if not self._seen:
+                self._start(prices.columns)
+            for series, closes in zip(self._series, fresh.T.tolist(), strict=True):
+                series.push(closes)
+            self._fit()
         except BaseException:
             self._forget()  # a half-read history must not be continued
             raise
@@ -276,118 +318,67 @@ class TimeSeriesCore:
             and np.array_equal(block[0], self._last_row, equal_nan=True)
         )
 
-    def _start(self, columns: pd.Index, block: FloatArray) -> None:
+    def _fit(self) -> None:
+        """Make every fit that is due, and bring the ensembles up to their last return."""
+        due = [series.ensemble.due() for series in self._series]
+        fits = iter(self._fitter.fit([history for histories in due for history in histories.values()]))
+        for series, histories in zip(self._series, due, strict=True):
+            series.ensemble.accept({bar: next(fits) for bar in histories})
+
+    def _start(self, columns: pd.Index) -> None:
         if not columns.is_unique:
             raise DataError(f"symbol {columns[columns.duplicated()][0]!r} has two columns; give each symbol one")
-        for position, symbol in enumerate(columns):
+        for symbol in columns:
             cost = self._cost
             if isinstance(cost, Mapping):
                 if symbol not in cost:
                     raise DataError(f"no round-trip cost for {symbol!r}; add it to round_trip_cost")
                 cost = cost[symbol]
             self._costs.append(float(cost))
-            self._models.append(_SymbolModel(self._config, block[:, position]))
+            self._series.append(_SymbolSeries(Ensemble(self._members, self._schedule, str(symbol))))
         self._columns = columns
 
 
-class _SymbolModel:
-    """One symbol's log returns, AR mean and variance, brought forward one close at a time.
+class _SymbolSeries:
+    """One symbol's log returns from close to close, and what is forecast of them."""
 
-    Everything after a fit is computed by scalar steps, so that a history read at once and one read row by row
-    give the same numbers bit for bit.
-    """
-
-    def __init__(self, config: TimeSeriesEngine, closes: FloatArray) -> None:
-        self._config = config
-        self._returns: deque[float] = deque(maxlen=config.window)
-        self._process: VarianceProcess | None = None
-        self._problem = ""
-        self._next_variance = self._sample_volatility = math.nan
-        self._ewma = EwmaVariance(EWMA_DECAY)
-        self._fitted = False
-        own = closes[~np.isnan(closes)].tolist()
-        # Of a long history only the window of the last fit, and what came after it, is needed.
-        past_first = len(own) - 1 - config.min_observations
-        self._earliest_fit = len(own) - 1 - past_first % config.refit_every if past_first >= 0 else 0
-        begin = max(0, (self._earliest_fit or len(own)) - config.window)
-        self.observations = begin
+    def __init__(self, ensemble: Ensemble) -> None:
+        self.ensemble = ensemble
+        self.priced = False
         self._last_close = math.nan
-        for close in own[begin:]:
-            self.push(close)
-        self.priced = not math.isnan(closes[-1])
 
-    def push(self, close: float) -> None:
-        """Take in one row's close, NaN where there is none."""
-        self.priced = not math.isnan(close)
-        if not self.priced:
-            return
-        previous, self._last_close = self._last_close, close
-        if math.isnan(previous):
-            return
-        value = math.log(close / previous)
-        if self._fitted:
-            self._advance(value - self._next_mean())
-        self._returns.append(value)
-        self.observations += 1
-        past_first = self.observations - self._config.min_observations
-        due = past_first >= 0 and past_first % self._config.refit_every == 0
-        if due and self.observations >= self._earliest_fit:
-            self._refit()
+    def push(self, closes: list[float]) -> None:
+        """Take in the closes of new rows, NaN where there is none."""
+        returns = []
+        for close in closes:
+            self.priced = not math.isnan(close)
+            if self.priced:
+                previous, self._last_close = self._last_close, close
+                if not math.isnan(previous):
+                    returns.append(math.log(close / previous))
+        self.ensemble.extend(returns)
 
-    def _next_mean(self) -> float:
-        mean = self._constant
-        for lag, coefficient in enumerate(self._ar, start=1):
-            mean += coefficient * self._returns[-lag]
-        return mean
 
-    def _advance(self, residual: float) -> None:
-        self._ewma.update(residual)
-        if self._process is not None:
-            self._next_variance = self._process.step(self._next_variance, residual)
+def _named_members(config: TimeSeriesEngine) -> tuple[Forecaster, ...]:
+    """Return the members that the configuration names."""
+    named: dict[str, Forecaster] = {
+        "ar_garch": ArGarch(config.lags, config.volatility, config.distribution),
+        "har_garch": HarGarch(config.volatility, config.distribution),
+        "theta": Theta(),
+        "sarimax": Sarimax(period=config.seasonal_period),
+        "singular_spectrum": SingularSpectrum(),
+    }
+    return tuple(named[name] for name in config.members)
 
-    def _refit(self) -> None:
-        config, lags = self._config, self._config.lags
-        returns = np.array(self._returns)
-        fit = fit_arch(returns, config.volatility, config.distribution, lags)
-        if not isinstance(fit, BadFit) and _explosive(fit.mean[1:]):
-            fit = BadFit("explosive mean")
-        if isinstance(fit, BadFit):
-            self._process, self._problem = None, fit.reason
-            mean, shape = _least_squares_mean(returns, lags), math.inf
-        else:
-            self._process, self._problem = fit.process, ""
-            self._next_variance, self._sample_volatility = fit.next_variance, fit.residual_volatility
-            mean, shape = fit.mean, fit.degrees_of_freedom
-        self._constant, self._ar = mean[0], mean[1:]
-        self._shape = shape
-        if config.horizon > 1:
-            self._shape += (config.horizon - 1) * max(shape - 4.0, 0.0)
-        past = np.lib.stride_tricks.sliding_window_view(returns, lags)[:-1, ::-1]
-        residuals = returns[lags:] - self._constant - past @ np.array(self._ar)
-        self._ewma = EwmaVariance(EWMA_DECAY)
-        for residual in residuals.tolist():
-            self._ewma.update(residual)
-        self._mean_weights = _horizon_mean_weights(mean, config.horizon)
-        self._variance_weights = _horizon_variance_weights(self._ar, config.horizon)
-        self._fitted = True
 
-    def outlook(self) -> Outlook | None:
-        """Return the distribution of the return over the horizon; None before the first fit."""
-        if not self._fitted:
-            return None
-        constant, *slopes = self._mean_weights
-        mean = constant
-        for lag, slope in enumerate(slopes, start=1):
-            mean += slope * self._returns[-lag]
-        horizon, reason = self._config.horizon, self._problem
-        if self._process is not None:
-            variances = self._process.path(self._next_variance, horizon)
-            reason = out_of_range(variances, self._sample_volatility)
-            if not reason:
-                volatility = math.sqrt(variances @ self._variance_weights)
-                return Outlook(mean, volatility, self._shape, self._process.model, "")
-        volatility = math.sqrt(self._ewma.variance * self._variance_weights.sum())
-        return Outlook(mean, volatility, math.inf, "EWMA", reason)
+def _outlook(bundle: ForecastBundle, forecast: Forecast) -> Outlook:
+    return Outlook(
+        forecast.total_mean,
+        forecast.total_volatility,
+        forecast.diagnostics.get("degrees_of_freedom", math.inf),
+        forecast.variance_model or forecast.model,
+        forecast.fallback_reason or "; ".join(f"{name}: {reason}" for name, reason in bundle.left.items()),
+    )
 
 
 def _numbers(prices: pd.DataFrame) -> FloatArray:
@@ -411,38 +402,3 @@ def _check_prices(prices: pd.DataFrame, block: FloatArray) -> None:
             f"price of {prices.columns[column]!r} on {prices.index[row]} is {float(block[row, column])!r}; "
             "it must be finite and positive, or NaN where there is none"
         )
-
-
-def _explosive(ar: tuple[float, ...]) -> bool:
-    """Say whether a root of the AR polynomial lies on or inside the unit circle."""
-    return bool(np.abs(np.roots([1.0, *(-a for a in ar)])).max(initial=0.0) >= 1.0)
-
-
-def _least_squares_mean(returns: FloatArray, lags: int) -> tuple[float, ...]:
-    """Return constant and AR coefficients by least squares; zeros if they explode."""
-    past = np.lib.stride_tricks.sliding_window_view(returns, lags)[:-1, ::-1]
-    design = np.column_stack([np.ones(len(past)), past])
-    mean = tuple(np.linalg.lstsq(design, returns[lags:], rcond=None)[0].tolist())
-    return (0.0,) * (lags + 1) if _explosive(mean[1:]) else mean
-
-
-def _horizon_mean_weights(mean: tuple[float, ...], horizon: int) -> tuple[float, ...]:
-    """Return a constant and weights on the last returns (latest first) that give the expected sum."""
-    constant, ar = mean[0], np.array(mean[1:])
-    # column 0: contribution of the constant; column i: of the return i bars ago
-    past = np.eye(len(ar), len(ar) + 1, k=1)
-    total = np.zeros(len(ar) + 1)
-    for _ in range(horizon):
-        following = ar @ past
-        following[0] += constant
-        total += following
-        past = np.vstack([following, past[:-1]])
-    return tuple(total.tolist())
-
-
-def _horizon_variance_weights(ar: tuple[float, ...], horizon: int) -> FloatArray:
-    """Return the weight of each bar's shock variance in the variance of the sum, shape (horizon,)."""
-    response = [1.0]
-    for k in range(1, horizon):
-        response.append(sum(a * response[k - lag] for lag, a in enumerate(ar, start=1) if lag <= k))
-    return np.cumsum(response)[::-1] ** 2

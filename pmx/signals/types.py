@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pmx.errors import SignalError
 from pmx.policy import CASH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 _DIRECTIONS = (-1, 0, 1)
@@ -123,5 +125,35 @@ class SignalEngine(Protocol):
         -------
         list of Signal
             At most one a symbol, all with this engine's ``source``.
+        """
+        ...
+
+
+@runtime_checkable
+class FallbackEngine(Protocol):
+    """An engine that is asked after the others, only about symbols on which they are silent, and never in a backtest.
+
+    It need not answer as it did before, nor be a function of the prices.
+    """
+
+    @property
+    def source(self) -> str:
+        """Return the name under which the engine's signals are routed; the policy marks it ``fallback: true``."""
+        ...
+
+    def signals_for(self, prices: pd.DataFrame, symbols: Sequence[str]) -> list[Signal]:
+        """Return the signals known at the last row of ``prices`` for some symbols.
+
+        Parameters
+        ----------
+        prices : DataFrame, date × symbol
+            Closes up to and including now (the last row), in each symbol's currency.
+        symbols : sequence of str
+            Columns on which every other engine is silent, not empty; each has a close now.
+
+        Returns
+        -------
+        list of Signal
+            At most one a symbol, all with this engine's ``source``, about these symbols alone.
         """
         ...
