@@ -1,18 +1,23 @@
 """Signals and their way into buckets.
 
-`pmx.signals.time_series` holds the first engine; it is not imported here, because its model is heavy.
+The engines themselves are not imported here, because their models are heavy: `engines_of` builds them.
 """
 
+from pmx.signals.engines import ENGINES, engines_of, fallback_of
 from pmx.signals.router import SignalRouter
 from pmx.signals.routing import NO_SIGNAL, STANDING, Decision, Routing
-from pmx.signals.types import Signal, SignalEngine
+from pmx.signals.types import FallbackEngine, Signal, SignalEngine
 
 __all__ = [
+    "ENGINES",
     "NO_SIGNAL",
     "STANDING",
     "Decision",
+    "FallbackEngine",
     "Routing",
     "Signal",
     "SignalEngine",
     "SignalRouter",
+    "engines_of",
+    "fallback_of",
 ]

@@ -135,6 +135,17 @@ class SignalRouter:
         records.sort(key=self._record_order)
         return Routing(shares, tuple(records))
 
+    def silent(self, signals: Iterable[Signal], symbols: Iterable[str]) -> list[str]:
+        """Return the symbols on which no source but fallbacks is above its thresholds, in their order.
+
+        Raises
+        ------
+        SignalError
+            As `route` does.
+        """
+        spoken = {h.signal.symbol for h in self._hear(signals) if not h.dropped and not h.rank.fallback}
+        return [symbol for symbol in symbols if symbol not in spoken]
+
     def bucket_for(self, source: str, symbol: str) -> str | None:
         """Return the bucket that a source speaks for on a symbol, or None if that bucket does not admit it.
 
