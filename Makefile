@@ -7,7 +7,7 @@ PEERS := $(BIN)/.peers
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench docs fuzz clean
+.PHONY: help setup demo test lint health bench docs fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,10 @@ lint: $(READY)  ## style, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+health: $(READY)  ## judge the signals of a simulated market whose edge is known, and check that they are found healthy
+	@$(BIN)/python examples/signal_health.py
+	@$(BIN)/pmx health out/signal_audit.jsonl
 
 bench: $(PEERS)  ## measure the speed of everything, side by side
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

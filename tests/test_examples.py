@@ -27,7 +27,8 @@ def output(capsys):
 
 def test_every_example_has_its_test():
     tested = {
-        "solve_weights.py", "backtest_targets.py", "custom_constraint.py", "live_cycle.py", "many_accounts.py"
+        "solve_weights.py", "backtest_targets.py", "custom_constraint.py", "live_cycle.py", "many_accounts.py",
+        "signal_health.py",
     }  # fmt: skip
     assert {file.name for file in EXAMPLES} == tested
 
@@ -53,6 +54,14 @@ def test_live_cycle(output):
     assert "ts_core" in text
     assert "Allocation(" in text
     assert any(side in text for side in ("BUY", "SELL"))
+
+
+def test_signal_health(output, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = output("signal_health.py")
+    assert "1,950 signals judged into out/signal_audit.jsonl: healthy" in text
+    assert re.search(r"^gate\.TURNING +\d+", text, re.MULTILINE)
+    assert (tmp_path / "out" / "signal_audit.jsonl").exists()
 
 
 def test_many_accounts(output):

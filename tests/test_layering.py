@@ -33,10 +33,12 @@ HOME = {
     "cvxpy": ("pmx.projection.",),
     "clarabel": ("pmx.projection.",),
     "numba": ("pmx.projection.kernels.compiled",),
-    "arch": ("pmx.risk.volatility", "pmx.signals.time_series", "pmx.data.sample"),
+    "sklearn": ("pmx.signals.scoring.calibration", "pmx.signals.machine_learning"),
+    "arch": ("pmx.risk.volatility", "pmx.data.sample"),
+    "statsmodels": ("pmx.signals.forecasting.smoothing", "pmx.signals.forecasting.sarimax"),
 }
 #: Too slow to import before they are wanted, wherever they are allowed; the compiled kernel is itself imported late.
-LAZY = {"arch", "numba"}
+LAZY = {"arch", "numba", "statsmodels"}
 #: The compiled loops, which are themselves imported late.
 KERNELS = "pmx.projection.kernels"
 
@@ -159,7 +161,7 @@ def test_what_is_allowed_is_not_a_violation(module, source):
 
 
 def test_importing_pmx_imports_nothing_heavy():
-    heavy = ("cvxpy", "arch", "numba", "pandas", "scipy", "plotly", "yaml")
+    heavy = ("cvxpy", "arch", "statsmodels", "numba", "pandas", "scipy", "plotly", "yaml")
     code = f"import sys, pmx; print(*[name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.split() == []

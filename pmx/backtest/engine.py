@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -17,13 +18,16 @@ from pmx.backtest.recorder import Recorder
 from pmx.backtest.result import BacktestResult
 from pmx.backtest.together import TogetherDays
 from pmx.data import check_prices
-from pmx.errors import DataError
-from pmx.execution import Account, CostModel, Desk, Fills, History, Holdings, Step, default_engines, step
+from pmx.errors import DataError, SignalError
+from pmx.execution import Account, AuditLog, CostModel, Desk, Fills, History, Holdings, Step, default_engines, step
+from pmx.execution.audit_log import auditing
 from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED
 from pmx.projection import Journal, recording
 from pmx.projection.progress import counting
-from pmx.signals import SignalEngine
+from pmx.signals import FallbackEngine, SignalEngine
+
+log = logging.getLogger("pmx.backtest")
 
 TradeAt = Literal["next_close", "close"]
 
@@ -32,7 +36,7 @@ def backtest(
     prices: pd.DataFrame,
     policy: Policy,
     *,
-    engines: Sequence[SignalEngine] | None = None,
+    engines: Sequence[SignalEngine | str] | None = None,
     targets: pd.DataFrame | None = None,
     initial_nav: float = 1e6,
     costs: CostModel | float | None = None,
@@ -43,6 +47,7 @@ def backtest(
     adv: pd.DataFrame | None = None,
     periods_per_year: float = 252.0,
     journal: Journal | str | PathLike[str] | None = None,
+    audit: AuditLog | str | PathLike[str] | None = None,
     progress: bool = False,
 ) -> BacktestResult:
     r"""Run a policy over a price history.
@@ -67,8 +72,9 @@ def backtest(
         Closes in the base currency, NaN where a symbol has none.
     policy : Policy
         The policy.
-    engines : sequence of SignalEngine, optional
-        Asked at every close. Those that the policy switches on when omitted.
+    engines : sequence of SignalEngine or str, optional
+        Asked at every close: engines, or names of ``signal_routing_config.engines``. Those that the policy switches on
+        when omitted. Never a language model: it has read what came after.
     targets : DataFrame, date × symbol or date × (bucket, symbol), signed fractions of NAV, optional
         Wishes in place of engines. Dates without a row decide nothing. A missing target is 0 before the symbol's first
         price; where a listed symbol lacks a price, its last target stands. A column ``CASH`` is ignored.
@@ -89,6 +95,8 @@ def backtest(
         For the metrics.
     journal : Journal or path-like, optional
         Where every decision is written, for ``pmx verify``. Each day is then lived by itself, which takes longer.
+    audit : AuditLog or path-like, optional
+        Where the verdict on every signal is written, for ``pmx health``. Wishes given as ``targets`` are no signals.
     progress : bool
         Show a progress bar, on standard error where that is a terminal.
 
@@ -101,6 +109,8 @@ def backtest(
     DataError
         When prices, targets, rates or volumes are malformed, naming symbol and date, or when NAV falls to zero, naming
         the date.
+    SignalError
+        When an engine is named that does not exist, or one is a `pmx.signals.FallbackEngine`.
     InfeasibleError, SolverError
         When a day has no certified answer; a note on the error names the date.
     LedgerError
@@ -124,8 +134,13 @@ def backtest(
     if engines is not None and targets is not None:
         raise DataError("engines and targets are both given; drop one of them")
     check_periods(periods_per_year)
-    run = _Run(prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv)
-    with counting("backtest", len(run.rows), progress) as advance, recording(journal) as run.journal:
+    judge = audit is not None
+    run = _Run(prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv, judge)
+    with (
+        counting("backtest", len(run.rows), progress) as advance,
+        recording(journal) as run.journal,
+        auditing(audit) as run.audit,
+    ):
         i = run.rows.start
         while i < run.rows.stop:
             lived = run.days_together(i)
@@ -143,7 +158,7 @@ class _Run:
         self,
         prices: pd.DataFrame,
         policy: Policy,
-        engines: Sequence[SignalEngine] | None,
+        engines: Sequence[SignalEngine | str] | None,
         targets: pd.DataFrame | None,
         initial_nav: float,
         costs: CostModel | float | None,
@@ -152,6 +167,7 @@ class _Run:
         start: Any,
         end: Any,
         adv: pd.DataFrame | None,
+        judge: bool,
     ) -> None:
         self.prices = check_prices(prices, "prices")
         self.policy = policy
@@ -167,10 +183,9 @@ class _Run:
         self.rates = interest_rates(cash_rate, self.dates, self.rows.start).tolist()
         volumes = traded_values(adv, self.prices, self.rows)
         self.adv = None if volumes is None else volumes.reindex(self.dates).to_numpy()
-        if wishes is None and engines is None:
-            engines = default_engines(policy, symbols)
+        speakers = [] if wishes is not None else _engines(policy, symbols, engines)
         asked: Any = [] if wishes is None else wishes.columns.tolist()
-        self.desk = Desk(policy, symbols, engines or (), asked)
+        self.desk = Desk(policy, symbols, speakers, asked, judge=judge)
         self.wishes = None if wishes is None else wishes.reindex(self.dates)[self.desk.index].to_numpy()
         self.residual = None if policy.bypassed else policy.risk_buckets.portfolio.residual_symbol
         slots: list[tuple[str, str]] = self.desk.index.tolist()
@@ -180,6 +195,7 @@ class _Run:
         self.recorder = Recorder(policy, self.dates, slots)
         self.contributions = Contributions()
         self.journal: Journal | None = None
+        self.audit: AuditLog | None = None
         self.pending: np.ndarray | None = None
         self.together = TogetherDays.of(self)
         bucket_of = [bucket for bucket, _ in self.desk.positions]  # sorted by bucket
@@ -241,6 +257,8 @@ class _Run:
             decision = step(self.desk, holdings, known, targets=wish, adv=adv)
             if self.journal is not None:
                 self.journal.write(decision.allocation, self.policy, label=day(self.dates[i]))
+            if self.audit is not None:
+                self.audit.write(decision.verdicts)
             return decision
         except Exception as error:
             error.add_note(f"while deciding at the close of {day(self.dates[i])}")
@@ -259,3 +277,19 @@ class _Run:
     def days_together(self, i: int) -> int:
         """Live through as many days from row ``i`` as one compiled loop may; return how many, possibly none."""
         return 0 if self.together is None or self.journal is not None else self.together.live(self, i)
+
+
+def _engines(policy: Policy, symbols: Sequence[str], given: Sequence[SignalEngine | str] | None) -> list[SignalEngine]:
+    """Return the engines of a run; one that may only be asked about the present is refused."""
+    if given is None:
+        if policy.signal_routing_config.enable_llm_fallback:
+            log.info("the language model is left out: it has read what came after each date of a backtest")
+        return default_engines(policy, symbols)
+    for engine in given:
+        if isinstance(engine, FallbackEngine):
+            raise SignalError(
+                f"engine {engine.source!r} may only be asked about the present: what it knows of the past includes "
+                "what came after, so that a backtest of it is worth nothing; leave it out"
+            )
+    named = default_engines(policy, symbols, [engine for engine in given if isinstance(engine, str)])
+    return [*named, *(engine for engine in given if not isinstance(engine, str))]

@@ -13,6 +13,9 @@ from pmx.cli.check import check
 from pmx.cli.compare_sequential import compare_sequential
 from pmx.cli.demo import demo
 from pmx.cli.exits import EXIT_CODES, reporting
+from pmx.cli.forecast_report import forecast_report
+from pmx.cli.health import EXITS as HEALTH_EXITS
+from pmx.cli.health import health
 from pmx.cli.options import ForceOption
 from pmx.cli.solve import solve
 from pmx.cli.verify import EXITS, verify
@@ -77,6 +80,23 @@ app.command(
         "pmx backtest --prices closes.parquet --targets wishes.csv --cash-rate tbill.csv --cost-bps 5 --out run2",
     )
 )(backtest)
+app.command(
+    name="forecast-report",
+    epilog=_examples(
+        "pmx forecast-report --prices closes.csv",
+        "pmx forecast-report --prices closes.csv --every 1 --out forecasts",
+    ),
+)(forecast_report)
+app.command(
+    epilog="\n\n".join(
+        [
+            "Examples:",
+            "pmx backtest --prices closes.csv --audit audit.jsonl --out run1",
+            "pmx health audit.jsonl",
+            HEALTH_EXITS,
+        ]
+    )
+)(health)
 app.command(
     name="compare-sequential",
     epilog=_examples(

@@ -43,6 +43,14 @@ def backtest(
             "signed fractions of NAV.",
         ),
     ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A signal engine, time_series or machine_learning, in place of those that the policy switches on. "
+            "Repeatable.",
+        ),
+    ] = None,
     cash_rate: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What cash earns: a date column, then the simple rate of one calendar day."),
@@ -59,6 +67,10 @@ def backtest(
     ] = None,
     force: ForceOption = False,
     journal: JournalOption = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append the verdict on every signal to a file for pmx health."),
+    ] = None,
 ) -> None:
     """Run a policy over a price history and write what happened."""
     files = [out / name for name in FILES]
@@ -73,6 +85,7 @@ def backtest(
     result = run(
         read_prices(prices),
         policy,
+        engines=engine or None,
         targets=None if targets is None else read_targets(targets, tuple(policy.risk_buckets.buckets)),
         cash_rate=None if cash_rate is None else read_cash_rate(cash_rate),
         initial_nav=initial_nav,
@@ -82,6 +95,7 @@ def backtest(
         end=None if end is None else end.date(),
         periods_per_year=policy.risk_scaler.volatility.periods_per_year,
         journal=journal,
+        audit=audit,
         progress=console().is_terminal,
     )
     report = report_html({"portfolio": result}, title=f"Backtest of {prices.name}")

@@ -1,9 +1,27 @@
-"""From decisions to holdings: the step, the account, costs."""
+"""From decisions to holdings: the step, the account, costs, and the audit log of signals."""
 
 from pmx.execution.account import Account, Fill, Fills
+from pmx.execution.audit_lines import AuditLine, AuditRead, read_audit_log
+from pmx.execution.audit_log import AuditLog
 from pmx.execution.costs import CostModel
-from pmx.execution.desk import Desk, default_engines
+from pmx.execution.desk import Desk, default_engines, fallback_engines
 from pmx.execution.history import History
 from pmx.execution.step import Holdings, Step, step
 
-__all__ = ["Account", "CostModel", "Desk", "Fill", "Fills", "History", "Holdings", "Step", "default_engines", "step"]
+__all__ = [
+    "Account",
+    "AuditLine",
+    "AuditLog",
+    "AuditRead",
+    "CostModel",
+    "Desk",
+    "Fill",
+    "Fills",
+    "History",
+    "Holdings",
+    "Step",
+    "default_engines",
+    "fallback_engines",
+    "read_audit_log",
+    "step",
+]

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from pmx.errors import DataError
 from pmx.execution.costs import CostModel
 from pmx.execution.history import History
+from pmx.execution.oversight import Oversight
 from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED
 from pmx.projection import Projector
 from pmx.risk import EwmaCovariance, RiskScaler
-from pmx.signals import Routing, Signal, SignalEngine, SignalRouter
+from pmx.signals import FallbackEngine, Routing, Signal, SignalEngine, SignalRouter, engines_of, fallback_of
 
 Array = NDArray[np.float64]
 Position = tuple[str, str]
@@ -37,13 +38,18 @@ class Desk:
         The policy.
     symbols : sequence of str
         The columns of all prices that will be given, in their order.
-    engines : sequence of SignalEngine
-        Asked at every cycle.
+    engines : sequence of SignalEngine or FallbackEngine
+        Asked at every cycle; a `pmx.signals.FallbackEngine` only while ``enable_llm_fallback`` is on, after the others,
+        about symbols on which they are silent.
     positions : sequence of (bucket, symbol), optional
         Further positions that may be wished for, held, or both.
+    judge : bool
+        Judge every signal, as an audit log needs it, even while ``barbell.enable_barbell_validation`` is off.
 
     Attributes
     ----------
+    oversight : Oversight
+        The verdicts on the signals of the last bar, and the gates that they shut.
     index : MultiIndex (bucket, symbol)
         The positions: buckets in the policy's order, symbols sorted.
     positions : tuple of (bucket, symbol)
@@ -68,12 +74,17 @@ class Desk:
         self,
         policy: Policy,
         symbols: Sequence[str],
-        engines: Sequence[SignalEngine] = (),
+        engines: Sequence[SignalEngine | FallbackEngine] = (),
         positions: Sequence[Position] = (),
+        *,
+        judge: bool = False,
     ) -> None:
         self.policy = policy
         self.symbols = tuple(symbols)
-        self.engines = tuple(engines)
+        self.fallbacks = tuple(engine for engine in engines if isinstance(engine, FallbackEngine))
+        plain = [engine for engine in engines if not isinstance(engine, FallbackEngine)]
+        self.oversight = Oversight(policy, self.symbols, plain, judge)
+        self.engines = self.oversight.engines
         self.router = SignalRouter(policy)
         self.scaler = RiskScaler(policy)
         universe = self._universe(positions)
@@ -96,13 +107,14 @@ class Desk:
 
     def _universe(self, given: Sequence[Position]) -> list[Position]:
         known = dict.fromkeys(given)
-        for engine in self.engines:
+        sources = [engine.source for engine in self.engines] + [engine.source for engine in self.fallbacks]
+        for source in sources:
             for symbol in self.symbols:
-                bucket = self.router.bucket_for(engine.source, symbol)
+                bucket = self.router.bucket_for(source, symbol)
                 if bucket is not None:
                     known[(bucket, symbol)] = None
         buckets = self.policy.risk_buckets.buckets
-        if self.engines or not given:
+        if self.engines or self.fallbacks or not given:
             known |= dict.fromkeys((name, symbol) for name, bucket in buckets.items() for symbol in bucket.standing)
         order = {name: i for i, name in enumerate(buckets)}
         return sorted(known, key=lambda position: (order.get(position[0], len(order)), position[1]))
@@ -190,8 +202,26 @@ class Desk:
                     )
                 if fresh[signal.symbol]:
                     heard.append(signal)
+        if self.policy.signal_routing_config.enable_llm_fallback:
+            for fallback in self.fallbacks:
+                heard += self._last_resort(fallback, frame, heard, [symbol for symbol in fresh if fresh[symbol]])
         self._heard = tuple(heard)
         return heard
+
+    def _last_resort(
+        self, engine: FallbackEngine, frame: pd.DataFrame, heard: Sequence[Signal], priced: Sequence[str]
+    ) -> list[Signal]:
+        """Ask an engine about the symbols on which all others are silent, where its bucket admits them."""
+        silent = self.router.silent(heard, priced)
+        asked = [symbol for symbol in silent if self.router.bucket_for(engine.source, symbol) is not None]
+        signals = engine.signals_for(frame, asked) if asked else []
+        for signal in signals:
+            if signal.symbol not in asked:
+                raise DataError(
+                    f"fallback engine {signal.source} gave a signal for {signal.symbol}, which it was not asked about; "
+                    "answer about the given symbols only"
+                )
+        return signals
 
     def silent(self, prices: pd.DataFrame | History) -> list[str]:
         """Return the symbols that are not yet or no longer listed: no price in more than ``max_stale_bars`` rows.
@@ -261,10 +291,15 @@ class Desk:
         return matrix[self._at], unknown
 
 
-def default_engines(policy: Policy, symbols: Sequence[str]) -> list[SignalEngine]:
-    """Return the engines that the policy switches on, priced for these symbols.
+def default_engines(policy: Policy, symbols: Sequence[str], names: Sequence[str] | None = None) -> list[SignalEngine]:
+    """Return the engines that the policy switches on, or those that are named, priced for these symbols.
 
     Their round-trip cost is ``round_trip_cost_bps``, or else twice one side of ``execution.yml``'s costs.
+
+    Raises
+    ------
+    SignalError
+        As `pmx.signals.engines_of`.
 
     Examples
     --------
@@ -272,12 +307,29 @@ def default_engines(policy: Policy, symbols: Sequence[str]) -> list[SignalEngine
     >>> [engine.source for engine in default_engines(pmx.load_policy(), ["SP500"])]
     ['time_series_core']
     """
-    from pmx.signals.time_series import TimeSeriesCore
+    return engines_of(policy, _round_trip(policy, symbols), names)
 
-    config = policy.signal_routing_config.engines.time_series
-    if not config.enabled:
-        return []
-    if config.round_trip_cost_bps is not None:
-        return [TimeSeriesCore(config, round_trip_cost=config.round_trip_cost_bps * 1e-4)]
+
+def fallback_engines(policy: Policy, symbols: Sequence[str], *, api_key: str | None = None) -> list[FallbackEngine]:
+    """Return the language model that the policy switches on, priced for these symbols; none where it is off.
+
+    It is for live cycles only: give ``[*default_engines(...), *fallback_engines(...)]`` to the desk.
+
+    Raises
+    ------
+    SignalError
+        If its endpoint or its key is malformed.
+
+    Examples
+    --------
+    >>> import pmx
+    >>> fallback_engines(pmx.load_policy(), ["SP500"])
+    []
+    """
+    fallback = fallback_of(policy, _round_trip(policy, symbols), api_key=api_key)
+    return [] if fallback is None else [fallback]
+
+
+def _round_trip(policy: Policy, symbols: Sequence[str]) -> dict[str, float]:
     costs = CostModel.from_policy(policy)
-    return [TimeSeriesCore(config, round_trip_cost={symbol: 2.0 * costs.rate(symbol) for symbol in symbols})]
+    return {symbol: 2.0 * costs.rate(symbol) for symbol in symbols}

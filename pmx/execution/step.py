@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from pmx.errors import DataError
 from pmx.execution.desk import Desk
 from pmx.execution.history import History
+from pmx.execution.oversight import strictest
 from pmx.portfolio import PortfolioSnapshot, compute_nav
 from pmx.projection import Allocation
 from pmx.signals import Routing
+from pmx.signals.success import Verdict
 
 Array = NDArray[np.float64]
 
@@ -101,6 +103,8 @@ class Step:
         Scales ``s_b`` in the order of the policy's buckets.
     buckets : tuple of str
         The policy's buckets.
+    verdicts : tuple of Verdict
+        On the signals of this bar, where they are judged.
     """
 
     as_of: date | Any
@@ -110,6 +114,7 @@ class Step:
     weights: Array
     scales: Array
     buckets: tuple[str, ...]
+    verdicts: tuple[Verdict, ...] = ()
 
     @cached_property
     def risk_scale(self) -> pd.Series:
@@ -129,7 +134,9 @@ def step(
     """Do one whole cycle: scale risk, hear the signals, project their wishes onto the policy.
 
     A symbol without a price now keeps its last signals. One without a price in more than ``execution.max_stale_bars``
-    rows, and one too new for a covariance that a rule needs, is gated with ``exit``.
+    rows, and one too new for a covariance that a rule needs, is gated with ``exit``. With
+    ``barbell.enable_barbell_validation``, so is a risk symbol whose signals have gone bad, with
+    ``execution.gate_mode``.
 
     Parameters
     ----------
@@ -171,20 +178,23 @@ def step(
     inputs: dict[str, Any] = {
         "previous": holdings.weights,
         "risk_scale": scales,
-        "gated": dict(gated or {}) | dict.fromkeys([*desk.silent(known), *unknown], "exit"),
+        "gated": strictest(gated or {}, dict.fromkeys([*desk.silent(known), *unknown], "exit")),
         "covariance": covariance,
         "adv": adv,
         "nav": holdings.nav if adv is not None else None,
     }
-    routing = None
+    routing: Routing | None = None
+    verdicts: tuple[Verdict, ...] = ()
     if targets is None:
         risk_scale = dict(zip(buckets, scales.tolist(), strict=True))
         routing = desk.router.route(desk.signals(known), desk.held(holdings.weights), risk_scale)
+        inputs["gated"] = strictest(inputs["gated"], desk.oversight.gated)
+        verdicts = desk.oversight.verdicts
         allocation = desk.projector.solve(desk.wishes(routing), **inputs)
     else:
         allocation = desk.projector.project(targets, **inputs)
     weights = _in_order(allocation, desk.index)
-    return Step(known.now, holdings.nav, routing, allocation, weights, scales, buckets)
+    return Step(known.now, holdings.nav, routing, allocation, weights, scales, buckets, verdicts)
 
 
 def _in_order(allocation: Allocation, index: pd.MultiIndex) -> Array:

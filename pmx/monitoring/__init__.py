@@ -2,6 +2,14 @@
 
 from pmx.monitoring.demo import PORTFOLIOS, demo_runs, switched_off
 from pmx.monitoring.explanation import explanation_html, write_explanation
+from pmx.monitoring.forecast_report import (
+    ForecastReport,
+    forecast_report,
+    forecast_report_html,
+    forecast_table,
+    forecasts_frame,
+)
+from pmx.monitoring.health import Health, health_of, health_table
 from pmx.monitoring.report import report_html, write_report
 from pmx.monitoring.tables import (
     certificate_line,
@@ -17,10 +25,18 @@ from pmx.monitoring.waterfall import waterfall
 
 __all__ = [
     "PORTFOLIOS",
+    "ForecastReport",
+    "Health",
     "certificate_line",
     "cuts_table",
     "demo_runs",
     "explanation_html",
+    "forecast_report",
+    "forecast_report_html",
+    "forecast_table",
+    "forecasts_frame",
+    "health_of",
+    "health_table",
     "ledger_table",
     "metrics_table",
     "positions_table",

@@ -1,8 +1,9 @@
-"""Risk: volatility, covariance and drawdown forecasts, and the scaling of budgets by them."""
+"""Risk: volatility, covariance and drawdown forecasts, the scaling of budgets by them, and gates."""
 
 from pmx.risk.barbell import BarbellConstraint
 from pmx.risk.covariance import EwmaCovariance
 from pmx.risk.drawdown import Drawdown
+from pmx.risk.gate import Gate, Gates, may_be_gated
 from pmx.risk.recursion import EwmaVariance, VarianceProcess, checked_return
 from pmx.risk.scaler import BucketRiskState, RiskScaler, RiskScalerConfig, compute_scaling_factor
 from pmx.risk.volatility import (
@@ -23,6 +24,8 @@ __all__ = [
     "EwmaCovariance",
     "EwmaVariance",
     "GarchVolatility",
+    "Gate",
+    "Gates",
     "RiskScaler",
     "RiskScalerConfig",
     "VarianceProcess",
@@ -30,5 +33,6 @@ __all__ = [
     "checked_return",
     "compute_scaling_factor",
     "fit_arch",
+    "may_be_gated",
     "out_of_range",
 ]

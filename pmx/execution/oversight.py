@@ -1,0 +1,76 @@
+"""Which engines are judged, what their verdicts are, and which symbols that shuts out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pmx.execution.costs import CostModel
+from pmx.policy import Policy
+from pmx.signals import SignalEngine
+from pmx.signals.judged_engine import JudgedEngine
+from pmx.signals.success import Verdict
+
+#: The gate that wins where two are asked for: the one that lets less through.
+_STRICTNESS = {"reduce_only": 0, "exit": 1}
+
+
+class Oversight:
+    """Judge the signals of the sources that the policy names, as they are given.
+
+    Parameters
+    ----------
+    policy : Policy
+        Gates shut only while ``barbell.enable_barbell_validation`` is on.
+    symbols : sequence of str
+        The columns of all prices that will be given.
+    engines : sequence of SignalEngine
+        All engines.
+    judge : bool
+        Judge signals even where no gate may shut, for an audit log.
+
+    Attributes
+    ----------
+    engines : tuple of SignalEngine
+        The same, those that are judged wrapped in `JudgedEngine`.
+    """
+
+    def __init__(self, policy: Policy, symbols: Sequence[str], engines: Sequence[SignalEngine], judge: bool) -> None:
+        self._shuts = policy.barbell.enable_barbell_validation
+        self._mode = policy.execution.gate_mode
+        self.engines: tuple[SignalEngine, ...] = tuple(engines)
+        if self._shuts or judge:
+            costs = CostModel.from_policy(policy)
+            round_trip = {symbol: 2.0 * costs.rate(symbol) for symbol in symbols}
+            sources = policy.quant_success_config.judged_sources
+            self.engines = tuple(
+                JudgedEngine(engine, policy, round_trip) if engine.source in sources else engine for engine in engines
+            )
+        self._judged = tuple(engine for engine in self.engines if isinstance(engine, JudgedEngine))
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Return the verdicts on the signals of the last bar that the engines were asked about."""
+        return tuple(verdict for engine in self._judged for verdict in engine.verdicts)
+
+    @property
+    def gated(self) -> dict[str, str]:
+        """Return the symbols whose gate is shut at that bar, with the policy's ``execution.gate_mode``."""
+        if not self._shuts:
+            return {}
+        return dict.fromkeys(sorted(symbol for engine in self._judged for symbol in engine.gated), self._mode)
+
+
+def strictest(*gates: Mapping[str, str]) -> dict[str, str]:
+    """Join gates; where a symbol has several, the strictest holds.
+
+    Examples
+    --------
+    >>> strictest({"WTI": "exit", "SPY": "reduce_only"}, {"WTI": "reduce_only"})
+    {'WTI': 'exit', 'SPY': 'reduce_only'}
+    """
+    joined: dict[str, str] = {}
+    for some in gates:
+        for symbol, mode in some.items():
+            if _STRICTNESS.get(mode, 0) >= _STRICTNESS.get(joined.get(symbol, ""), -1):
+                joined[symbol] = mode
+    return joined

@@ -1,0 +1,138 @@
+"""An engine whose every signal is judged by what became of the earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pmx.errors import DataError
+from pmx.risk import Gates
+from pmx.signals.success import Result, Verdict, judge
+from pmx.signals.track_record import RowByRow, TrackRecord
+from pmx.signals.types import Signal, SignalEngine
+
+if TYPE_CHECKING:
+    from pmx.policy import Policy
+
+
+class JudgedEngine:
+    """Wrap an engine: its signals stay as they are, each gets a verdict, and gates shut on symbols that it gets wrong.
+
+    Parameters
+    ----------
+    engine : SignalEngine
+        Asked at every row, also at those before the first that it is given: a record must not depend on when it was
+        begun.
+    policy : Policy
+        Its ``quant_success_config`` and ``forecaster_monitoring.gate``.
+    round_trip_cost : mapping of symbol to float
+        Cost of buying and selling again, fraction of the traded value.
+
+    Notes
+    -----
+    At bar t only outcomes that are known at t count, those of signals given at t − h or before. Signals are judged
+    whether they were traded or not, so a symbol whose gate is shut can prove itself again.
+
+    Examples
+    --------
+    >>> import numpy as np, pmx
+    >>> class Bull:
+    ...     source = "time_series_core"
+    ...     def signals(self, prices):
+    ...         return [Signal("SP500", 1, strength=1.0, edge_score=0.2, confidence=0.6, source=self.source)]
+    >>> dates = pd.bdate_range("2020-01-01", periods=100)
+    >>> falling = pd.DataFrame({"SP500": 100.0 * 0.999 ** np.arange(100)}, index=dates)
+    >>> engine = JudgedEngine(Bull(), pmx.load_policy(), {"SP500": 0.0004})
+    >>> _ = engine.signals(falling)
+    >>> engine.verdicts[0].result.value, engine.gated
+    ('FAIL', frozenset({'SP500'}))
+    """
+
+    def __init__(self, engine: SignalEngine, policy: Policy, round_trip_cost: Mapping[str, float]) -> None:
+        self._rows = RowByRow(engine)
+        self._config = policy.quant_success_config
+        self._horizon = self._config.horizon_bars or policy.signal_routing_config.engines.time_series.horizon
+        self._periods = policy.risk_scaler.volatility.periods_per_year
+        self._costs = dict(round_trip_cost)
+        self._gates = Gates(policy)
+        self._forget()
+
+    @property
+    def source(self) -> str:
+        """Return the name under which the signals are routed."""
+        return self._rows.engine.source
+
+    @property
+    def engine(self) -> SignalEngine:
+        """Return the engine inside."""
+        return self._rows.engine
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Return the verdicts on the signals of the last row."""
+        return self._verdicts
+
+    @property
+    def gated(self) -> frozenset[str]:
+        """Return the symbols whose gate is shut at the last row."""
+        return self._gates.shut
+
+    def signals(self, prices: pd.DataFrame) -> list[Signal]:
+        """Return the engine's signals at the last row of ``prices``, unchanged.
+
+        Parameters
+        ----------
+        prices : DataFrame, date × symbol
+            Closes up to and including now (the last row); NaN where there is none.
+
+        Raises
+        ------
+        DataError
+            If the prices are malformed (see `GrowingHistory`), or a symbol has no cost. Nothing is remembered then.
+        """
+        try:
+            another, rows = self._rows.read(prices)
+            if another:
+                self._forget()
+            for date, closes, signals in rows:
+                self._take_in(date, closes, signals)
+        except BaseException:
+            self._rows.forget()  # a half-read history must not be continued
+            raise
+        return list(self._signals)
+
+    def _forget(self) -> None:
+        self._gates.forget()
+        self._records: dict[str, TrackRecord] = {}
+        self._signals: list[Signal] = []
+        self._verdicts: tuple[Verdict, ...] = ()
+
+    def _take_in(self, date: Any, closes: Mapping[str, float], signals: list[Signal]) -> None:
+        said = {signal.symbol: signal for signal in signals}
+        bad: dict[str, bool | None] = {}
+        verdicts = []
+        for symbol, close in closes.items():
+            record = self._records.get(symbol)
+            if record is None:
+                record = self._records[symbol] = TrackRecord(self._horizon)
+            signal = said.get(symbol)
+            record.add(close, signal)
+            bad[symbol] = None
+            if signal is not None:
+                outcomes = record.outcomes(self._config.lookback_bars)
+                verdict = judge(date, signal, outcomes, self._config, self._cost(symbol), self._periods)
+                if verdict.result is not Result.UNPROVEN:
+                    bad[symbol] = verdict.result is Result.FAIL
+                verdicts.append(verdict)
+        self._gates.update(bad)
+        self._signals = signals
+        shut = self._gates.shut
+        self._verdicts = tuple(replace(verdict, gated=verdict.signal.symbol in shut) for verdict in verdicts)
+
+    def _cost(self, symbol: str) -> float:
+        if symbol not in self._costs:
+            raise DataError(f"no round-trip cost for {symbol!r}; add it to round_trip_cost")
+        return self._costs[symbol]

@@ -1,0 +1,214 @@
+"""Walks through history: forecast, look ahead, move on; nothing later than the forecast is ever shown to a model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pmx.errors import DataError, SignalError
+from pmx.signals.forecasting.types import Forecaster
+from pmx.signals.scoring.forecasts import Forecasts
+from pmx.signals.types import Signal
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class ForecastingEngine(Protocol):
+    """A `SignalEngine` that also says what it expects: `TimeSeriesCore`, or anything with these two tables."""
+
+    @property
+    def source(self) -> str:
+        """Return the name under which the signals are routed."""
+        ...
+
+    def signals(self, prices: pd.DataFrame) -> list[Signal]:
+        """Return the signals known at the last row."""
+        ...
+
+    @property
+    def diagnostics(self) -> pd.DataFrame:
+        """Return, by symbol, ``expected_return`` and ``volatility`` of the log return over the horizon.
+
+        NaN where there is no forecast. A column ``degrees_of_freedom`` is used where there is one.
+        """
+        ...
+
+
+def walk_forecaster(
+    forecaster: Forecaster,
+    returns: pd.Series,
+    horizon: int,
+    *,
+    first: int = 1,
+    every: int | None = None,
+    at: pd.Index | None = None,
+) -> Forecasts:
+    """Let a forecaster go through one series of returns.
+
+    Parameters
+    ----------
+    forecaster : Forecaster
+        Asked with all returns up to each origin.
+    returns : Series by date
+        Log returns, one a bar, without gaps.
+    horizon : int
+        Bars ahead, ≥ 1.
+    first : int
+        Returns before the first forecast.
+    every : int, optional
+        Bars from one forecast to the next; a horizon, so that outcomes do not overlap, when omitted.
+    at : Index, optional
+        Dates at which to forecast, ``every`` bars apart; in place of counting from ``first``.
+
+    Returns
+    -------
+    Forecasts
+        Of the origins at which it could forecast, and whose outcome is known.
+
+    Raises
+    ------
+    DataError
+        If the returns are not finite.
+
+    Examples
+    --------
+    >>> from pmx.signals.scoring import RandomWalk
+    >>> returns = pd.Series(np.random.default_rng(0).normal(0.0, 0.01, 500), name="SPY")
+    >>> walk = walk_forecaster(RandomWalk(), returns, horizon=5, first=100)
+    >>> len(walk), 0.8 < walk.coverage(0.9) < 1.0
+    (80, True)
+    """
+    values, step = returns.to_numpy(dtype=np.float64), _step(horizon, every)
+    if not np.isfinite(values).all():
+        raise DataError(f"returns of {returns.name} are not finite at {returns.index[~np.isfinite(values)][0]}")
+    origins: Iterable[int] = range(first, len(values) - horizon + 1, step)
+    if at is not None:
+        origins = [int(bar) + 1 for bar in returns.index.get_indexer(at) if bar >= 0]
+    rows, began = [], time.perf_counter()
+    for origin in origins:
+        try:
+            forecast = forecaster.forecast(values[:origin], horizon)
+        except SignalError:
+            continue
+        df = forecast.diagnostics.get("degrees_of_freedom", math.inf)
+        rows.append((origin - 1, forecast.total_mean, forecast.total_volatility, df if df > 2.0 else math.inf))
+    seconds = time.perf_counter() - began
+    walk = _Walked(forecaster.name, str(returns.name), returns.index, np.cumsum(values), horizon, step, seconds)
+    return walk.forecasts(rows)
+
+
+def walk_engine(
+    engine: ForecastingEngine,
+    prices: pd.DataFrame,
+    horizon: int,
+    *,
+    every: int | None = None,
+    advance: Callable[[int], object] | None = None,
+) -> dict[str, Forecasts]:
+    """Let an engine go through a table of closes.
+
+    Parameters
+    ----------
+    engine : ForecastingEngine
+        Asked every ``every`` rows, with all rows up to there.
+    prices : DataFrame, date × symbol
+        Closes; NaN where there is none.
+    horizon : int
+        Bars of a symbol, rows on which it has a price, that a forecast covers.
+    every : int, optional
+        Rows from one forecast to the next; a horizon when omitted.
+    advance : callable, optional
+        Told after each origin how many were done.
+
+    Returns
+    -------
+    dict of str to Forecasts
+        By symbol, those that had a forecast whose outcome is known. ``confidence`` is that of the signal. The seconds
+        are the engine's, divided equally over the symbols.
+
+    Raises
+    ------
+    SignalError
+        If the engine's ``diagnostics`` lack what it expects.
+    """
+    step, symbols = _step(horizon, every), [str(symbol) for symbol in prices.columns]
+    rows: dict[str, list[tuple[int, float, float, float, float]]] = {symbol: [] for symbol in symbols}
+    seconds = 0.0
+    for origin in range(step - 1, len(prices) - horizon, step):
+        began = time.perf_counter()
+        confidence = {signal.symbol: signal.confidence for signal in engine.signals(prices.iloc[: origin + 1])}
+        table = engine.diagnostics
+        seconds += time.perf_counter() - began
+        for symbol, mean, volatility, df in _expected(engine.source, table):
+            rows[symbol].append((origin, mean, volatility, df, confidence.get(symbol, math.nan)))
+        if advance is not None:
+            advance(1)
+    walked = {}
+    for number, symbol in enumerate(symbols):
+        closes = prices.iloc[:, number].to_numpy(dtype=np.float64)
+        own = np.flatnonzero(np.isfinite(closes))
+        bar_of = {int(row): bar for bar, row in enumerate(own)}
+        mine = [(bar_of[row], *rest) for row, *rest in rows[symbol] if row in bar_of]
+        each = seconds / len(symbols)
+        walk = _Walked(engine.source, symbol, prices.index[own], np.log(closes[own]), horizon, step, each)
+        forecasts = walk.forecasts(mine)
+        if len(forecasts):
+            walked[symbol] = forecasts
+    return walked
+
+
+def _expected(source: str, table: pd.DataFrame) -> Iterator[tuple[str, float, float, float]]:
+    """Yield symbol, mean, volatility and degrees of freedom of each forecast that there is."""
+    missing = {"expected_return", "volatility"} - set(table.columns)
+    if missing:
+        raise SignalError(f"diagnostics of engine {source!r} have no column {min(missing)!r}; add it")
+    shapes = table["degrees_of_freedom"] if "degrees_of_freedom" in table else pd.Series(math.inf, index=table.index)
+    columns = (table[name].tolist() for name in ("expected_return", "volatility"))
+    for symbol, mean, volatility, df in zip(table.index, *columns, shapes.tolist(), strict=True):
+        if math.isfinite(mean) and volatility > 0.0:
+            yield str(symbol), mean, volatility, df if df > 2.0 else math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class _Walked:
+    """What a walk knows once it is over; ``log_price`` is by bar."""
+
+    model: str
+    symbol: str
+    index: pd.Index
+    log_price: FloatArray
+    horizon: int
+    step: int
+    seconds: float
+
+    def forecasts(self, rows: Sequence[tuple[float, ...]]) -> Forecasts:
+        """Join (bar, mean, volatility, degrees of freedom, perhaps confidence) with outcomes, where those are known."""
+        known = [row for row in rows if row[0] + self.horizon < len(self.log_price)]
+        table = np.array(known, dtype=np.float64).reshape(len(known), -1 if known else 4)
+        bar = table[:, 0].astype(np.intp)
+        return Forecasts(
+            model=self.model,
+            symbol=self.symbol,
+            dates=self.index[bar],
+            mean=table[:, 1],
+            volatility=table[:, 2],
+            degrees_of_freedom=table[:, 3],
+            outcome=self.log_price[bar + self.horizon] - self.log_price[bar],
+            confidence=table[:, 4] if table.shape[1] > 4 else np.full(len(known), math.nan),
+            overlap=-(-self.horizon // self.step),
+            seconds=self.seconds,
+        )
+
+
+def _step(horizon: int, every: int | None) -> int:
+    step = horizon if every is None else every
+    if horizon < 1 or step < 1:
+        raise DataError(f"horizon {horizon} and every {step} must be 1 bar or more")
+    return step
