@@ -235,7 +235,8 @@ def _key_figures(report: ForecastReport) -> Iterator[tuple[str, str, str]]:
 def _calibration(report: ForecastReport) -> Iterator[str]:
     stated = np.concatenate([walk.confidence for walk in report.engine.values()])
     right = np.concatenate([walk.right for walk in report.engine.values()])
-    known = ~np.isnan(stated)
+    # A forecast of nothing has no sign that could be right.
+    known = ~np.isnan(stated) & np.concatenate([(w.mean != 0.0) & (w.outcome != 0.0) for w in report.engine.values()])
     drawn = [charts.as_html(_pit(report), "pit")]
     if known.any():
         drawn.append(charts.as_html(_reliability(reliability_table(stated[known], right[known])), "reliability"))

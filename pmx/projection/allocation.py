@@ -230,11 +230,12 @@ class Allocation:
 
         Examples
         --------
-        >>> import pandas as pd, pmx
-        >>> wish = pd.Series({"SP500": 0.10, "WTI": 0.10, "GOLD": 0.10})
-        >>> alloc = pmx.project_to_feasible(wish, pmx.load_policy())
-        >>> alloc.what_if("market.commodities.cap", 0.12).weights.round(3).to_dict()
-        {}
+        >>> import pmx
+        >>> alloc = pmx.project_to_feasible({"SP500": 0.08, "WTI": 0.06, "GLD": 0.06}, pmx.load_policy())
+        >>> alloc.weights.round(3).to_dict()
+        {'SP500': 0.08, 'WTI': 0.05, 'GLD': 0.05, 'CASH': 0.82}
+        >>> alloc.what_if("market.commodities.cap", 0.08).weights.round(3).to_dict()
+        {'SP500': 0.08, 'WTI': 0.04, 'GLD': 0.04, 'CASH': 0.84}
         """
         if self.again is None or self.program is None:
             raise DataError("this allocation cannot be solved again (bypassed, or unpickled); solve it first")

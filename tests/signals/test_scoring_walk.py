@@ -149,3 +149,12 @@ def test_refusals():
     walk = walk_forecaster(RandomWalk(), ar1(100), 3, first=30)
     with pytest.raises(SignalError, match="different outcomes"):
         walk.against(walk_forecaster(RandomWalk(), ar1(100, seed=9), 3, first=30))
+
+
+def test_outcomes_overlap_by_the_symbols_own_bars():
+    """Every tenth row of a seven-day table is seven or eight bars of a symbol that trades five days a week."""
+    from pmx.signals.scoring.walk import _overlap
+
+    assert _overlap(np.array([0, 10, 20]), 10) == 1
+    assert _overlap(np.array([0, 7, 14, 22]), 10) == 2
+    assert _overlap(np.array([0, 1, 2, 3]), 3) == 3

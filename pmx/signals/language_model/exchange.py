@@ -213,8 +213,11 @@ class _LimitedSocket:
         self._raw, self._deadline, self._max_bytes = raw, deadline, max_bytes
 
     def sendall(self, data: Any) -> None:
-        self._raw.settimeout(_left(self._deadline))
-        self._raw.sendall(data)
+        # Over TLS, sendall would give each record the whole of the time that is left.
+        rest = memoryview(data).cast("B")
+        while len(rest):
+            self._raw.settimeout(_left(self._deadline))
+            rest = rest[self._raw.send(rest) :]
 
     def makefile(self, mode: str) -> io.BufferedReader:
         return io.BufferedReader(_LimitedReader(self._raw, self._deadline, self._max_bytes), _CHUNK)
@@ -256,8 +259,8 @@ def _addresses(host: str, port: int, deadline: float) -> list[Any]:
     def look_up() -> None:
         try:
             found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except OSError as error:
-            found.append(error)
+        except (OSError, UnicodeError) as error:
+            found.append(error if isinstance(error, OSError) else OSError("not a host's name"))
 
     thread = threading.Thread(target=look_up, name="look-up", daemon=True)
     thread.start()

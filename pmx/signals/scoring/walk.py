@@ -18,6 +18,7 @@ from pmx.signals.scoring.forecasts import Forecasts
 from pmx.signals.types import Signal
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 
 
 class ForecastingEngine(Protocol):
@@ -100,7 +101,7 @@ def walk_forecaster(
         df = forecast.diagnostics.get("degrees_of_freedom", math.inf)
         rows.append((origin - 1, forecast.total_mean, forecast.total_volatility, df if df > 2.0 else math.inf))
     seconds = time.perf_counter() - began
-    walk = _Walked(forecaster.name, str(returns.name), returns.index, np.cumsum(values), horizon, step, seconds)
+    walk = _Walked(forecaster.name, str(returns.name), returns.index, np.cumsum(values), horizon, seconds)
     return walk.forecasts(rows)
 
 
@@ -157,7 +158,7 @@ def walk_engine(
         bar_of = {int(row): bar for bar, row in enumerate(own)}
         mine = [(bar_of[row], *rest) for row, *rest in rows[symbol] if row in bar_of]
         each = seconds / len(symbols)
-        walk = _Walked(engine.source, symbol, prices.index[own], np.log(closes[own]), horizon, step, each)
+        walk = _Walked(engine.source, symbol, prices.index[own], np.log(closes[own]), horizon, each)
         forecasts = walk.forecasts(mine)
         if len(forecasts):
             walked[symbol] = forecasts
@@ -185,7 +186,6 @@ class _Walked:
     index: pd.Index
     log_price: FloatArray
     horizon: int
-    step: int
     seconds: float
 
     def forecasts(self, rows: Sequence[tuple[float, ...]]) -> Forecasts:
@@ -202,9 +202,15 @@ class _Walked:
             degrees_of_freedom=table[:, 3],
             outcome=self.log_price[bar + self.horizon] - self.log_price[bar],
             confidence=table[:, 4] if table.shape[1] > 4 else np.full(len(known), math.nan),
-            overlap=-(-self.horizon // self.step),
+            overlap=_overlap(bar, self.horizon),
             seconds=self.seconds,
         )
+
+
+def _overlap(bar: IntArray, horizon: int) -> int:
+    """Return how many forecasts in a row, made at given bars of the symbol's own, share a bar of their outcomes."""
+    last = np.searchsorted(bar, bar + horizon, side="left")
+    return int((last - np.arange(len(bar))).max(initial=1))
 
 
 def _step(horizon: int, every: int | None) -> int:
