@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pmx.cli.exits import UsageError, reporting
-from pmx.cli.options import ConfigOption, ForceOption, SetOption, gates_from, policy_from, scales_from
+from pmx.cli.options import (
+    ConfigOption,
+    CovarianceOption,
+    ForceOption,
+    GateOption,
+    RelativeOption,
+    ScaleOption,
+    SetOption,
+    gates_from,
+    policy_from,
+    scales_from,
+)
 from pmx.cli.output import as_json, console, print_table, refuse_existing, write_all
 from pmx.cli.weights import symbols_of, weights_from
 
@@ -41,23 +52,13 @@ def compare_sequential(
     ] = None,
     config: ConfigOption = None,
     changes: SetOption = None,
-    relative: Annotated[
-        bool, typer.Option("--relative", help="The weights are shares of their bucket, as the signal router gives.")
-    ] = False,
+    relative: RelativeOption = False,
     previous: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What is held now, fractions of NAV, same format.")
     ] = None,
-    scale: Annotated[
-        list[str] | None, typer.Option(metavar="BUCKET=NUMBER", help="Risk scale of a bucket. Repeatable.")
-    ] = None,
-    gate: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SYMBOL[=MODE]", help="Gate a symbol: reduce_only or exit. Repeatable."),
-    ] = None,
-    covariance: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Annualised covariance, symbol by symbol; for volatility_max."),
-    ] = None,
+    scale: ScaleOption = None,
+    gate: GateOption = None,
+    covariance: CovarianceOption = None,
     portfolios: Annotated[
         int | None, typer.Option(min=1, metavar="N", help=f"How many random wishes; {PORTFOLIOS} if omitted.")
     ] = None,

@@ -25,6 +25,20 @@ SetOption = Annotated[
         help="Change one key of the policy, such as execution.trade_at=close. Repeatable.",
     ),
 ]
+RelativeOption = Annotated[
+    bool, typer.Option("--relative", help="The weights are shares of their bucket, as the signal router gives.")
+]
+ScaleOption = Annotated[
+    list[str] | None, typer.Option(metavar="BUCKET=NUMBER", help="Risk scale of a bucket. Repeatable.")
+]
+GateOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SYMBOL[=MODE]", help="Gate a symbol: reduce_only or exit. Repeatable."),
+]
+CovarianceOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Annualised covariance, symbol by symbol; for volatility_max."),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 JournalOption = Annotated[
     Path | None,

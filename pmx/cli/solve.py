@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pmx.cli.exits import UsageError, reporting
-from pmx.cli.options import ConfigOption, ForceOption, JournalOption, SetOption, gates_from, policy_from, scales_from
+from pmx.cli.options import (
+    ConfigOption,
+    CovarianceOption,
+    ForceOption,
+    GateOption,
+    JournalOption,
+    RelativeOption,
+    ScaleOption,
+    SetOption,
+    gates_from,
+    policy_from,
+    scales_from,
+)
 from pmx.cli.output import as_json, clash_as_json, console, print_allocation, refuse_existing, write_all
 from pmx.cli.weights import CASH_ROW, symbols_of, weights_from
 from pmx.errors import InfeasibleError
@@ -50,9 +62,7 @@ def solve(
     ],
     config: ConfigOption = None,
     changes: SetOption = None,
-    relative: Annotated[
-        bool, typer.Option("--relative", help="The weights are shares of their bucket, as the signal router gives.")
-    ] = False,
+    relative: RelativeOption = False,
     previous: Annotated[
         Path | None,
         typer.Option(
@@ -60,17 +70,9 @@ def solve(
             help="What is held now, fractions of NAV, same format. What the wishes leave out is wished to zero.",
         ),
     ] = None,
-    scale: Annotated[
-        list[str] | None, typer.Option(metavar="BUCKET=NUMBER", help="Risk scale of a bucket. Repeatable.")
-    ] = None,
-    gate: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SYMBOL[=MODE]", help="Gate a symbol: reduce_only or exit. Repeatable."),
-    ] = None,
-    covariance: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Annualised covariance, symbol by symbol; for volatility_max."),
-    ] = None,
+    scale: ScaleOption = None,
+    gate: GateOption = None,
+    covariance: CovarianceOption = None,
     engine: Annotated[
         EngineName, typer.Option(help="auto: the fast engine, or cvxpy where cones or its certificate ask for it.")
     ] = EngineName.auto,

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pmx.errors import DataError, SignalError
+from pmx.errors import SignalError
+from pmx.signals.edge import RoundTripCosts, edge_signal
 from pmx.signals.forecasting import (
     NO_VARIATION,
     ArGarch,
@@ -26,15 +27,13 @@ from pmx.signals.forecasting import (
     SingularSpectrum,
     Theta,
 )
+from pmx.signals.growing import GrowingHistory
 from pmx.signals.types import Signal
 
 if TYPE_CHECKING:
     from pmx.policy.schema import TimeSeriesEngine
 
 FloatArray = npt.NDArray[np.float64]
-
-#: Bars in a year, to which the edge is scaled in `Signal.strength`.
-BARS_PER_YEAR = 252.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +164,7 @@ class TimeSeriesCore:
             evidence=config.evidence,
         )
         self._source = source
-        self._cost = round_trip_cost
-        costs = round_trip_cost if isinstance(round_trip_cost, Mapping) else {"every symbol": round_trip_cost}
-        for symbol, cost in costs.items():
-            if not 0.0 <= cost < math.inf:
-                raise DataError(f"round-trip cost of {symbol} is {cost!r}; give a finite fraction ≥ 0")
+        self._round_trip = RoundTripCosts(round_trip_cost)
         self._forget()
         self._rows: list[tuple[object, ...]] = []
 
@@ -202,7 +197,7 @@ class TimeSeriesCore:
         self._read(prices)
         self._rows = []
         signals = []
-        for symbol, series, cost in zip(self._columns, self._series, self._costs, strict=True):
+        for symbol, series, cost in zip(self._history.columns, self._series, self._costs, strict=True):
             signal, row = self._judge(symbol, series, cost)
             self._rows.append(row)
             if signal is not None:
@@ -218,7 +213,8 @@ class TimeSeriesCore:
         DataFrame by symbol
             Columns ``status`` ("signal", or why there is none), ``model``, ``fallback_reason``,
             ``observations`` (returns so far), ``expected_return`` and ``volatility`` (log return over the
-            horizon), ``round_trip_cost``.
+            horizon), ``degrees_of_freedom`` (of its Student t distribution; infinite for the normal),
+            ``round_trip_cost``.
         """
         columns = (
             "status",
@@ -227,9 +223,10 @@ class TimeSeriesCore:
             "observations",
             "expected_return",
             "volatility",
+            "degrees_of_freedom",
             "round_trip_cost",
         )
-        return pd.DataFrame(self._rows, index=pd.Index(self._columns, name="symbol"), columns=columns)
+        return pd.DataFrame(self._rows, index=pd.Index(self._history.columns, name="symbol"), columns=columns)
 
     @property
     def forecasts(self) -> dict[str, ForecastBundle]:
@@ -242,7 +239,7 @@ class TimeSeriesCore:
             their weights, who left and why, and what the forecasts were worth out of sample.
         """
         bundles = {}
-        for symbol, series in zip(self._columns, self._series, strict=True):
+        for symbol, series in zip(self._history.columns, self._series, strict=True):
             bundle = series.ensemble.bundle() if series.priced else None
             if bundle is not None:
                 bundles[symbol] = bundle
@@ -252,71 +249,50 @@ class TimeSeriesCore:
         """Return the symbol's signal, if it has one, and its row of the diagnostics."""
         seen = series.ensemble.observations
         if not series.priced:
-            return None, ("no price today", "", "", seen, math.nan, math.nan, cost)
+            return None, ("no price today", "", "", seen, math.nan, math.nan, math.nan, cost)
         bundle = series.ensemble.bundle()
         if bundle is None:
             status = f"too few observations: {seen} returns, {self._config.min_observations} needed"
-            return None, (status, "", "", seen, math.nan, math.nan, cost)
+            return None, (status, "", "", seen, math.nan, math.nan, math.nan, cost)
         if bundle.forecast is None:
             status = "; ".join(f"{name}: {reason}" for name, reason in bundle.left.items())
             if set(bundle.left.values()) == {NO_VARIATION}:
                 status = NO_VARIATION
-            return None, (status, "", "", seen, math.nan, math.nan, cost)
+            return None, (status, "", "", seen, math.nan, math.nan, math.nan, cost)
         outlook = _outlook(bundle, bundle.forecast)
-        facts = outlook.model, outlook.fallback_reason, seen, outlook.mean, outlook.volatility, cost
-        gain = abs(outlook.mean) - cost
-        direction = (1 if outlook.mean > 0.0 else -1) if gain > 0.0 else 0
-        edge = direction * gain / outlook.volatility
-        signal = Signal(
-            symbol=symbol,
-            direction=direction,
-            strength=math.tanh(abs(edge) * math.sqrt(BARS_PER_YEAR / self._config.horizon)),
-            edge_score=edge,
+        moments = outlook.mean, outlook.volatility, outlook.degrees_of_freedom
+        facts = outlook.model, outlook.fallback_reason, seen, *moments, cost
+        signal = edge_signal(
+            symbol,
+            outlook.mean,
+            outlook.volatility,
             confidence=outlook.confidence,
+            cost=cost,
+            horizon=self._config.horizon,
             source=self._source,
         )
         return signal, ("signal", *facts)
 
     def _forget(self) -> None:
-        self._columns: pd.Index = pd.Index([], dtype=object)
+        self._history = GrowingHistory()
         self._series: list[_SymbolSeries] = []
         self._costs: list[float] = []
-        self._seen = 0
-        self._last_date: object = None
-        self._last_row: FloatArray = np.empty(0)
 
     def _read(self, prices: pd.DataFrame) -> None:
         """Bring every symbol's model up to the last row."""
-        if not len(prices):
-            raise DataError("prices have no row; give closes up to now")
-        tail = prices.iloc[max(self._seen - 1, 0) :]
-        block = _numbers(tail)
-        if not self._continues(prices, block):
-            self._forget()
-            tail, block = prices, _numbers(prices)
         try:
-            _check_prices(tail, block)
-            fresh = block[1:] if self._seen else block
-            if not self._seen:
-                self._start(prices.columns)
+            first, fresh = self._history.read(prices)
+            if first == 0:
+                self._costs = self._round_trip.of(prices.columns)
+                self._series = [
+                    _SymbolSeries(Ensemble(self._members, self._schedule, str(symbol))) for symbol in prices.columns
+                ]
             for series, closes in zip(self._series, fresh.T.tolist(), strict=True):
                 series.push(closes)
             self._fit()
         except BaseException:
             self._forget()  # a half-read history must not be continued
             raise
-        self._seen = len(prices)
-        self._last_date = prices.index[-1]
-        self._last_row = block[-1].copy()
-
-    def _continues(self, prices: pd.DataFrame, block: FloatArray) -> bool:
-        """Say whether ``prices`` extends what was read; ``block`` begins at the row that was the last."""
-        return (
-            0 < self._seen <= len(prices)
-            and (prices.columns is self._columns or prices.columns.equals(self._columns))
-            and prices.index[self._seen - 1] == self._last_date
-            and np.array_equal(block[0], self._last_row, equal_nan=True)
-        )
 
     def _fit(self) -> None:
         """Make every fit that is due, and bring the ensembles up to their last return."""
@@ -324,19 +300,6 @@ class TimeSeriesCore:
         fits = iter(self._fitter.fit([history for histories in due for history in histories.values()]))
         for series, histories in zip(self._series, due, strict=True):
             series.ensemble.accept({bar: next(fits) for bar in histories})
-
-    def _start(self, columns: pd.Index) -> None:
-        if not columns.is_unique:
-            raise DataError(f"symbol {columns[columns.duplicated()][0]!r} has two columns; give each symbol one")
-        for symbol in columns:
-            cost = self._cost
-            if isinstance(cost, Mapping):
-                if symbol not in cost:
-                    raise DataError(f"no round-trip cost for {symbol!r}; add it to round_trip_cost")
-                cost = cost[symbol]
-            self._costs.append(float(cost))
-            self._series.append(_SymbolSeries(Ensemble(self._members, self._schedule, str(symbol))))
-        self._columns = columns
 
 
 class _SymbolSeries:
@@ -379,26 +342,3 @@ def _outlook(bundle: ForecastBundle, forecast: Forecast) -> Outlook:
         forecast.variance_model or forecast.model,
         forecast.fallback_reason or "; ".join(f"{name}: {reason}" for name, reason in bundle.left.items()),
     )
-
-
-def _numbers(prices: pd.DataFrame) -> FloatArray:
-    try:
-        return prices.to_numpy(dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"prices hold something that is not a number ({error}); give closes or NaN") from error
-
-
-def _check_prices(prices: pd.DataFrame, block: FloatArray) -> None:
-    """Raise a DataError naming what is wrong with the dates or with a price."""
-    if not (prices.index.is_monotonic_increasing and prices.index.is_unique):
-        step = next(i for i in range(1, len(prices)) if not prices.index[i] > prices.index[i - 1])
-        raise DataError(
-            f"prices: row {prices.index[step]} follows {prices.index[step - 1]}; sort the dates and drop repeats"
-        )
-    bad = ~(np.isnan(block) | ((block > 0.0) & (block < np.inf)))
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise DataError(
-            f"price of {prices.columns[column]!r} on {prices.index[row]} is {float(block[row, column])!r}; "
-            "it must be finite and positive, or NaN where there is none"
-        )

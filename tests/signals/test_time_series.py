@@ -394,3 +394,18 @@ def test_a_cost_is_a_fraction(cost: float) -> None:
 def test_every_symbol_needs_its_cost() -> None:
     with pytest.raises(DataError, match="no round-trip cost for 'B'"):
         engine(cost={"A": 0.0}).signals(closes(A=ar_garch(30, 1), B=ar_garch(30, 2)))
+
+
+def test_a_student_t_forecast_is_scored_as_one():
+    from pmx.signals.scoring import walk_engine
+
+    rng = np.random.default_rng(4)
+    closes = 100.0 * np.exp(np.cumsum(0.01 * rng.standard_t(4, size=700)))
+    prices = pd.DataFrame({"A": closes}, index=pd.bdate_range("2015-01-01", periods=700))
+    config = TimeSeriesEngine(min_observations=500, window=500, refit_every=100, horizon=1, distribution="t")
+    engine = TimeSeriesCore(config, round_trip_cost=0.0)
+    engine.signals(prices)
+    assert 2.0 < engine.diagnostics.loc["A", "degrees_of_freedom"] < 20.0
+    fresh = TimeSeriesCore(config, round_trip_cost=0.0)
+    forecasts = walk_engine(fresh, prices, horizon=1, every=20)["A"]
+    assert np.isfinite(forecasts.degrees_of_freedom).all()

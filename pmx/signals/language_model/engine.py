@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pmx.errors import DataError, SignalError
+from pmx.signals.edge import RoundTripCosts, edge_signal
 from pmx.signals.language_model.answer import Opinion, opinions_from
 from pmx.signals.language_model.exchange import Endpoint, ask
 from pmx.signals.language_model.question import Subject, may_be_named, question_about
@@ -26,8 +27,6 @@ log = logging.getLogger("pmx.signals.language_model")
 
 #: Returns over which a symbol's volatility is measured.
 VOLATILITY_BARS = 60
-#: Bars in a year, to which the edge is scaled in `Signal.strength`.
-BARS_PER_YEAR = 252.0
 
 
 class LanguageModelFallback:
@@ -104,12 +103,8 @@ class LanguageModelFallback:
                 "signal_routing_config.engines.language_model.model is null, so there is no language model to ask; "
                 "name one that the endpoint serves"
             )
-        costs = round_trip_cost if isinstance(round_trip_cost, Mapping) else {"every symbol": round_trip_cost}
-        for symbol, cost in costs.items():
-            if not 0.0 <= cost < math.inf:
-                raise DataError(f"round-trip cost of {symbol} is {cost!r}; give a finite fraction ≥ 0")
         self._config, self._model, self._source, self._today = config, config.model, source, today
-        self._cost = round_trip_cost
+        self._round_trip = RoundTripCosts(round_trip_cost)
         if api_key is not None:
             self._key: Secret | None = Secret(api_key)
         else:
@@ -238,19 +233,12 @@ class LanguageModelFallback:
         return self._last[1]
 
     def _signal(self, subject: Subject, opinion: Opinion) -> Signal:
-        cost = self._cost
-        if isinstance(cost, Mapping):
-            if subject.symbol not in cost:
-                raise DataError(f"no round-trip cost for {subject.symbol!r}; add it to round_trip_cost")
-            cost = cost[subject.symbol]
-        gain = abs(opinion.edge) - cost / subject.volatility
-        direction = (1 if opinion.edge > 0.0 else -1) if gain > 0.0 else 0
-        edge = direction * gain if direction else 0.0
-        return Signal(
-            symbol=subject.symbol,
-            direction=direction,
-            strength=math.tanh(abs(edge) * math.sqrt(BARS_PER_YEAR / self._config.horizon)),
-            edge_score=edge,
+        return edge_signal(
+            subject.symbol,
+            opinion.edge * subject.volatility,
+            subject.volatility,
             confidence=opinion.confidence,
+            cost=self._round_trip.of([subject.symbol])[0],
+            horizon=self._config.horizon,
             source=self._source,
         )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pmx.errors import DataError, SignalError
+from pmx.signals.edge import RoundTripCosts, edge_signal
 from pmx.signals.growing import GrowingHistory
 from pmx.signals.machine_learning.estimator import Estimator, boosted_trees, fitted, predictions
 from pmx.signals.machine_learning.features import SymbolBars, labelled_bars
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
-
-#: Bars in a year, to which the edge is scaled in `Signal.strength`.
-BARS_PER_YEAR = 252.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +138,7 @@ class MachineLearningSecondary:
     ) -> None:
         self._config = config
         self._source = source
-        self._cost = round_trip_cost
-        costs = round_trip_cost if isinstance(round_trip_cost, Mapping) else {"every symbol": round_trip_cost}
-        for symbol, cost in costs.items():
-            if not 0.0 <= cost < math.inf:
-                raise DataError(f"round-trip cost of {symbol} is {cost!r}; give a finite fraction ≥ 0")
+        self._round_trip = RoundTripCosts(round_trip_cost)
         self._estimator = boosted_trees(config) if estimator is None else estimator
         self._history = GrowingHistory()
         self._start(pd.Index([]))
@@ -208,14 +202,7 @@ class MachineLearningSecondary:
     def _start(self, columns: pd.Index) -> None:
         self._bars = [SymbolBars(self._config.lags) for _ in columns]
         self._learnt: dict[tuple[int, ...], Learnt] = {}
-        self._costs: list[float] = []
-        for symbol in columns:
-            cost = self._cost
-            if isinstance(cost, Mapping):
-                if symbol not in cost:
-                    raise DataError(f"no round-trip cost for {symbol!r}; add it to round_trip_cost")
-                cost = cost[symbol]
-            self._costs.append(float(cost))
+        self._costs = self._round_trip.of(columns)
 
     def _read(self, prices: pd.DataFrame) -> None:
         try:
@@ -318,14 +305,12 @@ class MachineLearningSecondary:
         unit = self._bars[place].volatilities[-1] * math.sqrt(horizon)
         mean, volatility = skill.shrinkage * predicted * unit, skill.residual_volatility * unit
         self._verdicts[place] = _Verdict("signal", learnt, mean, volatility)
-        gain = abs(mean) - self._costs[place]
-        direction = (1 if mean > 0.0 else -1) if gain > 0.0 else 0
-        edge = direction * gain / volatility
-        return Signal(
-            symbol=str(self._history.columns[place]),
-            direction=direction,
-            strength=math.tanh(abs(edge) * math.sqrt(BARS_PER_YEAR / horizon)),
-            edge_score=edge,
+        return edge_signal(
+            str(self._history.columns[place]),
+            mean,
+            volatility,
             confidence=0.5 * math.erfc(-abs(mean) / volatility / math.sqrt(2.0)),
+            cost=self._costs[place],
+            horizon=horizon,
             source=self._source,
         )
