@@ -10,7 +10,7 @@ from pmx.execution import Desk, Holdings, default_engines, step
 
 def main() -> None:
     policy = pmx.load_policy()
-    prices = load_demo_prices().loc[:"2003-06-30"].dropna()  # yours: closes up to and including now
+    prices = load_demo_prices().loc[:"2018-09-10"].dropna()  # yours: closes up to and including now
     now = prices.iloc[-1]
 
     owned = pmx.PortfolioSnapshot(950_000.0, {("ts_core", "WTI"): 1_500.0})

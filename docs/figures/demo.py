@@ -16,7 +16,7 @@ import pandas as pd
 
 import pmx
 from pmx.data import load_demo_cash_rate, load_demo_prices
-from pmx.monitoring import demo_runs
+from pmx.monitoring import demo_policy, demo_runs
 
 WIDTH, LEFT, RIGHT = 880.0, 58.0, 196.0
 TOP, TALL = 48.0, 210.0
@@ -134,6 +134,6 @@ def label(y: float, text: str, colour: str, bold: bool = False) -> str:
 
 if __name__ == "__main__":
     target = Path(__file__).with_suffix(".svg")
-    results = dict(demo_runs(pmx.load_policy(), load_demo_prices(), load_demo_cash_rate()))
+    results = dict(demo_runs(demo_policy(), load_demo_prices(), load_demo_cash_rate()))
     target.write_text(draw(results), encoding="utf-8")
     print(f"wrote {target}")

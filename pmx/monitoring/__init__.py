@@ -1,14 +1,10 @@
 """What happened: tables, charts, a printable report, and the demo that shows them."""
 
-from pmx.monitoring.demo import PORTFOLIOS, demo_runs, switched_off
+from pmx.monitoring.demo import PORTFOLIOS, demo_policy, demo_runs, switched_off
 from pmx.monitoring.explanation import explanation_html, write_explanation
-from pmx.monitoring.forecast_report import (
-    ForecastReport,
-    forecast_report,
-    forecast_report_html,
-    forecast_table,
-    forecasts_frame,
-)
+from pmx.monitoring.forecast_confidence import confidence_table, confidence_words
+from pmx.monitoring.forecast_page import forecast_report_html, forecast_table
+from pmx.monitoring.forecast_report import ForecastReport, forecast_report, forecasts_frame
 from pmx.monitoring.health import Health, health_of, health_table
 from pmx.monitoring.report import report_html, write_report
 from pmx.monitoring.tables import (
@@ -28,7 +24,10 @@ __all__ = [
     "ForecastReport",
     "Health",
     "certificate_line",
+    "confidence_table",
+    "confidence_words",
     "cuts_table",
+    "demo_policy",
     "demo_runs",
     "explanation_html",
     "forecast_report",

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from pmx.backtest import BacktestResult, backtest
 from pmx.execution import default_engines
-from pmx.policy import Policy
+from pmx.policy import Policy, load_policy, parse_override
 from pmx.signals.tape import SignalTape
 
 #: The three portfolios, in the order in which they are run.
 PORTFOLIOS = ("policy portfolio", "same signals, no policy", "buy and hold")
+
+#: One model, believed whatever its forecasts were worth. The shipped engine wants evidence, finds little in the demo's
+#: prices and stays out on most days, so that the policy would have little to hold back.
+CREDULOUS = (
+    "signal_routing_config.engines.time_series.members=[ar_garch]",
+    "signal_routing_config.engines.time_series.evidence=0",
+)
+
+
+def demo_policy(changes: Sequence[str] = ()) -> Policy:
+    """Return the shipped policy with an engine that hears one model and always believes it.
+
+    Parameters
+    ----------
+    changes : sequence of str
+        Further ``key=value``, as of ``--set``.
+
+    Examples
+    --------
+    >>> demo_policy(["barbell.safe_bucket.min_weight=0.8"]).signal_routing_config.engines.time_series.members
+    ('ar_garch',)
+    """
+    return load_policy(None, dict(parse_override(change) for change in (*CREDULOUS, *changes)))
 
 
 def demo_runs(

@@ -27,6 +27,7 @@ from pmx.signals.forecasting import (
     SingularSpectrum,
     Theta,
 )
+from pmx.signals.forecasting.evidence import LEAST_BARS
 from pmx.signals.growing import GrowingHistory
 from pmx.signals.types import Signal
 
@@ -35,15 +36,18 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
+#: Moments and worth of a forecast that there is not.
+_NOTHING = (math.nan,) * 5
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Hold the predictive distribution of one symbol's log return over the horizon.
+    """Hold what is believed of one symbol's log return over the horizon.
 
     Parameters
     ----------
     mean : float
-        Expected log return over the horizon.
+        Expected log return over the horizon, times its credibility.
     volatility : float
         Standard deviation of the log return over the horizon.
     degrees_of_freedom : float
@@ -82,11 +86,13 @@ class Outlook:
 class TimeSeriesCore:
     r"""Give signals from an ensemble of forecasts of each symbol's log returns.
 
-    Each member forecasts mean and variance of the next h bars; `Ensemble` weighs them by what they were worth. For
-    the return over the horizon, :math:`R_h = \sum_{j=1}^h r_{t+j}`, with mean :math:`\mu_h`, volatility
-    :math:`\sigma_h` and the round-trip cost κ,
+    Each member forecasts mean and variance of the next h bars; `Ensemble` weighs them by what they were worth, and
+    says how far past forecasts give reason to act on the mean: its credibility ρ. For the return over the horizon,
+    :math:`R_h = \sum_{j=1}^h r_{t+j}`, with :math:`\mu_h` the expected one times ρ, :math:`\sigma_h` its volatility and
+    κ the round-trip cost,
 
-    - ``direction`` is the sign of :math:`\mu_h` if :math:`|\mu_h| > \kappa`, else 0 (HOLD);
+    - ``direction`` is the sign of :math:`\mu_h` if :math:`|\mu_h| > \kappa`, else 0 (HOLD: what is held is not worth
+      trading);
     - ``edge_score`` is direction · (|μ_h| − κ) / σ_h;
     - ``strength`` is tanh(|edge_score| · √(252 / h)): an edge worth an annual Sharpe ratio of 1 gives 0.76;
     - ``confidence`` is the probability that :math:`R_h` has the sign of :math:`\mu_h`.
@@ -121,7 +127,11 @@ class TimeSeriesCore:
     end, another last row) is read afresh. Earlier rows are trusted not to change between calls.
 
     A member that fails leaves the ensemble until it is fitted again, with its reason in the log and in `forecasts`;
-    a symbol on which every member failed has no signal, and `diagnostics` says why.
+    a symbol on which every member failed has no signal, and `diagnostics` says why. Nor has one whose past forecasts
+    give no evidence that they foretell anything: credibility 0 is silence, not HOLD, as nothing speaks for being in it.
+
+    Returns are logarithmic throughout: a mean is one of growth. The expected simple return is about σ²/2 higher, which
+    a volatile symbol has whatever is forecast of it, and which no signal is made of.
 
     With ``workers`` above 1 the fits that are due in one call are shared among that many processes; the numbers are
     the same.
@@ -132,7 +142,7 @@ class TimeSeriesCore:
     >>> rng = np.random.default_rng(0)
     >>> closes = 100.0 * np.exp(np.cumsum(rng.normal(0.002, 0.01, size=300)))
     >>> prices = pd.DataFrame({"UP": closes}, index=pd.bdate_range("2020-01-01", periods=300))
-    >>> engine = TimeSeriesCore(TimeSeriesEngine(min_observations=250), round_trip_cost=0.0004)
+    >>> engine = TimeSeriesCore(TimeSeriesEngine(min_observations=120), round_trip_cost=0.0004)
     >>> signal = engine.signals(prices)[0]
     >>> signal.symbol, signal.direction
     ('UP', 1)
@@ -172,6 +182,11 @@ class TimeSeriesCore:
     def source(self) -> str:
         """Return the name under which the signals are routed."""
         return self._source
+
+    @property
+    def horizon(self) -> int:
+        """Return the bars that a forecast covers."""
+        return self._config.horizon
 
     def signals(self, prices: pd.DataFrame) -> list[Signal]:
         """Return the signals known at the last row of ``prices``.
@@ -214,7 +229,8 @@ class TimeSeriesCore:
             Columns ``status`` ("signal", or why there is none), ``model``, ``fallback_reason``,
             ``observations`` (returns so far), ``expected_return`` and ``volatility`` (log return over the
             horizon), ``degrees_of_freedom`` (of its Student t distribution; infinite for the normal),
-            ``round_trip_cost``.
+            ``t_statistic`` of the profit of past forecasts, ``credibility`` of the expected return (see
+            `pmx.signals.forecasting.credibility`), ``round_trip_cost``.
         """
         columns = (
             "status",
@@ -224,6 +240,8 @@ class TimeSeriesCore:
             "expected_return",
             "volatility",
             "degrees_of_freedom",
+            "t_statistic",
+            "credibility",
             "round_trip_cost",
         )
         return pd.DataFrame(self._rows, index=pd.Index(self._history.columns, name="symbol"), columns=columns)
@@ -249,19 +267,22 @@ class TimeSeriesCore:
         """Return the symbol's signal, if it has one, and its row of the diagnostics."""
         seen = series.ensemble.observations
         if not series.priced:
-            return None, ("no price today", "", "", seen, math.nan, math.nan, math.nan, cost)
+            return None, ("no price today", "", "", seen, *_NOTHING, cost)
         bundle = series.ensemble.bundle()
         if bundle is None:
             status = f"too few observations: {seen} returns, {self._config.min_observations} needed"
-            return None, (status, "", "", seen, math.nan, math.nan, math.nan, cost)
+            return None, (status, "", "", seen, *_NOTHING, cost)
         if bundle.forecast is None:
             status = "; ".join(f"{name}: {reason}" for name, reason in bundle.left.items())
             if set(bundle.left.values()) == {NO_VARIATION}:
                 status = NO_VARIATION
-            return None, (status, "", "", seen, math.nan, math.nan, math.nan, cost)
+            return None, (status, "", "", seen, *_NOTHING, cost)
         outlook = _outlook(bundle, bundle.forecast)
-        moments = outlook.mean, outlook.volatility, outlook.degrees_of_freedom
+        worth, mean = bundle.diagnostics, bundle.forecast.total_mean
+        moments = mean, outlook.volatility, outlook.degrees_of_freedom, worth.t_statistic, worth.credibility
         facts = outlook.model, outlook.fallback_reason, seen, *moments, cost
+        if worth.credibility == 0.0:
+            return None, (self._unbelieved(worth.t_statistic), *facts)
         signal = edge_signal(
             symbol,
             outlook.mean,
@@ -272,6 +293,11 @@ class TimeSeriesCore:
             source=self._source,
         )
         return signal, ("signal", *facts)
+
+    def _unbelieved(self, t_statistic: float) -> str:
+        if math.isnan(t_statistic):
+            return f"no evidence yet: fewer than {LEAST_BARS} bars of past forecasts, or none that took a side"
+        return f"no evidence: past forecasts paid with t = {t_statistic:.2f}, and {self._config.evidence:g} is needed"
 
     def _forget(self) -> None:
         self._history = GrowingHistory()
@@ -336,9 +362,9 @@ def _named_members(config: TimeSeriesEngine) -> tuple[Forecaster, ...]:
 
 def _outlook(bundle: ForecastBundle, forecast: Forecast) -> Outlook:
     return Outlook(
-        forecast.total_mean,
+        bundle.believed_mean,
         forecast.total_volatility,
-        forecast.diagnostics.get("degrees_of_freedom", math.inf),
+        forecast.degrees_of_freedom,
         forecast.variance_model or forecast.model,
-        forecast.fallback_reason or "; ".join(f"{name}: {reason}" for name, reason in bundle.left.items()),
+        "; ".join(filter(None, [forecast.fallback_reason, *(f"{name}: {why}" for name, why in bundle.left.items())])),
     )

@@ -16,6 +16,8 @@ from pmx.risk import RiskScaler
 
 ENGINE = "signal_routing_config.engines.time_series."
 QUICK = {
+    ENGINE + "members": ["ar_garch"],
+    ENGINE + "evidence": 0.0,
     ENGINE + "min_observations": 50,
     ENGINE + "window": 100,
     ENGINE + "refit_every": 7,
@@ -28,6 +30,7 @@ QUICK = {
 POLICY = pmx.load_policy().override(QUICK)
 VARIANTS = {
     "shipped": {},
+    "ensemble": {ENGINE + "members": ["ar_garch", "har_garch", "theta"]},
     "turnover": {"execution.turnover.max": 0.01},
     "trading cost, same close": {"execution.turnover.cost": 0.05, "execution.trade_at": "close"},
     "volatility cap": {"risk_buckets.portfolio.volatility_max": 0.02},

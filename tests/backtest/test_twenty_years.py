@@ -1,4 +1,4 @@
-"""Twenty years of real prices under the shipped policy: the floor holds at every decision, with proof."""
+"""Twenty years of real prices under the policy of the demo: the floor holds at every decision, with proof."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 
 import pmx
 from pmx.data import load_demo_cash_rate, load_demo_prices
+from pmx.monitoring import demo_policy
 
-POLICY = pmx.load_policy()
+POLICY = demo_policy()
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,19 @@
 import pytest
 
-import pmx
 from pmx.data import load_demo_cash_rate, load_demo_prices
-from pmx.monitoring import demo_runs
+from pmx.monitoring import demo_policy, demo_runs
 
 #: An engine that needs less history, so that a short run has signals.
-QUICK = {
-    "signal_routing_config.engines.time_series.min_observations": 60,
-    "signal_routing_config.engines.time_series.window": 100,
-    "signal_routing_config.engines.time_series.refit_every": 60,
-}
+QUICK = (
+    "signal_routing_config.engines.time_series.min_observations=60",
+    "signal_routing_config.engines.time_series.window=100",
+    "signal_routing_config.engines.time_series.refit_every=60",
+)
 
 
 @pytest.fixture(scope="session")
 def policy():
-    return pmx.load_policy(overrides=QUICK)
+    return demo_policy(QUICK)
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ def test_a_real_engine_gives_the_same_through_a_tape(prices):
         {"A": 100.0 * np.exp(np.cumsum(rng.normal(0.0005, 0.01, size=130)))},
         index=pd.bdate_range("2020-01-01", periods=130),
     )
-    config = TimeSeriesEngine(window=120, min_observations=100, refit_every=20)
+    config = TimeSeriesEngine(members=("ar_garch",), evidence=0.0, window=120, min_observations=100, refit_every=20)
     plain = TimeSeriesCore(config, round_trip_cost=0.0)
     tape = SignalTape(TimeSeriesCore(config, round_trip_cost=0.0))
     want = play(plain, long, first=95)

@@ -15,7 +15,14 @@ from pmx.risk import ArchFit, EwmaVariance, fit_arch
 from pmx.signals.time_series import TimeSeriesCore
 from pmx.signals.types import Signal
 
-SMALL = {"window": 250, "min_observations": 200, "refit_every": 30, "horizon": 5}
+SMALL = {
+    "members": ("ar_garch",),
+    "evidence": 0.0,
+    "window": 250,
+    "min_observations": 200,
+    "refit_every": 30,
+    "horizon": 5,
+}
 MODELS = ("GARCH", "GJR", "EGARCH")
 
 
@@ -402,7 +409,9 @@ def test_a_student_t_forecast_is_scored_as_one():
     rng = np.random.default_rng(4)
     closes = 100.0 * np.exp(np.cumsum(0.01 * rng.standard_t(4, size=700)))
     prices = pd.DataFrame({"A": closes}, index=pd.bdate_range("2015-01-01", periods=700))
-    config = TimeSeriesEngine(min_observations=500, window=500, refit_every=100, horizon=1, distribution="t")
+    config = TimeSeriesEngine(
+        **SMALL | {"min_observations": 500, "window": 500, "refit_every": 100, "distribution": "t"}
+    )
     engine = TimeSeriesCore(config, round_trip_cost=0.0)
     engine.signals(prices)
     assert 2.0 < engine.diagnostics.loc["A", "degrees_of_freedom"] < 20.0

@@ -51,6 +51,8 @@ class Schedule:
 class Diagnostics:
     """Hold what the ensemble's forecasts were worth out of sample, up to its last fit; NaN where nothing is known.
 
+    Nothing is known of a single member while ``evidence`` is 0: there is nothing to weigh or to doubt.
+
     Parameters
     ----------
     origins : int
@@ -65,7 +67,7 @@ class Diagnostics:
     t_statistic : float
         Of the profit of following the forecasts (see `profit_t_statistic`).
     credibility : float
-        How much of the mean is believed, from 0 to 1.
+        How much of the mean may be acted on, from 0 to 1.
     """
 
     origins: int = 0
@@ -99,6 +101,15 @@ class ForecastBundle:
     weights: Mapping[str, float]
     left: Mapping[str, str]
     diagnostics: Diagnostics
+
+    @property
+    def believed_mean(self) -> float:
+        """Return the expected log return over the horizon, as far as past forecasts give reason to act on it.
+
+        That is the forecast's mean times its credibility. The forecast itself stays as it is: it is the best that the
+        members know, and is scored as such; a bet on it wants more. NaN without a forecast.
+        """
+        return math.nan if self.forecast is None else self.diagnostics.credibility * self.forecast.total_mean
 
     @property
     def interval_90(self) -> tuple[float, float]:

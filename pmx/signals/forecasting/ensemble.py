@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pmx.signals.forecasting.bundle import NORMAL_REACH_90, Diagnostics, ForecastBundle, Schedule
 from pmx.signals.forecasting.evidence import credibility, profit_t_statistic
 from pmx.signals.forecasting.fitting import Fit, reason_of
-from pmx.signals.forecasting.pooling import crps_weights, mixture, mixture_of_totals, shrunk
+from pmx.signals.forecasting.pooling import crps_weights, mixture, mixture_of_paths, mixture_of_totals, shrunk
 from pmx.signals.forecasting.residuals import ljung_box
 from pmx.signals.forecasting.types import FittedForecaster, Forecast, Forecaster
 
@@ -33,8 +33,8 @@ class _Origin:
     variances: list[float]
     mean: float  # of the mixture; 0 where there is none
     variance: float
-    next_mean: float  # one bar ahead
-    next_variance: float
+    path_mean: FloatArray  # of the mixture, bar by bar
+    path_variance: FloatArray
 
 
 class Ensemble:
@@ -43,8 +43,8 @@ class Ensemble:
     At bar ``min_observations`` and every ``refit_every`` bars after it all members are fitted to the last ``window``
     returns; in between they are advanced with fixed parameters. After each bar every member's forecast is noted. At
     a fit, the forecasts whose h bars have passed are compared with what came, and the weights of the next stretch
-    are those of the mixture with the least CRPS (`crps_weights`), pulled towards equal. The mean that is reported
-    is multiplied by the credibility ρ of the ensemble's own past forecasts (`credibility`).
+    are those of the mixture with the least CRPS (`crps_weights`), pulled towards equal. How far its mean may be acted
+    on is another question: the credibility ρ of the ensemble's own past forecasts (`credibility`).
 
     A member that fails leaves until the next fit, or for one bar if only its forecast failed; the reason is logged
     and kept in the bundle.
@@ -127,10 +127,10 @@ class Ensemble:
         members = dict(zip(names, self._forecasts, strict=True))
         if not members:
             forecast = None
-        elif len(self._names) == 1 and self._diagnostics.credibility == 1.0:
+        elif len(self._names) == 1:
             (forecast,) = self._forecasts
         else:
-            forecast = mixture(self._forecasts, self._present_weights, self._diagnostics.credibility, "ensemble")
+            forecast = mixture(self._forecasts, self._present_weights, "ensemble")
         weights = dict(zip(names, self._present_weights, strict=True))
         return ForecastBundle(forecast, members, weights, dict(self._left), self._diagnostics)
 
@@ -212,13 +212,12 @@ class Ensemble:
             return Diagnostics(credibility=credibility(math.nan, schedule.evidence))
         following = np.array([self._returns[bar] for bar in scored])
         t_statistic = profit_t_statistic(
-            np.array([origin.mean for origin in origins]),
-            np.array([origin.variance for origin in origins]),
+            np.array([origin.path_mean for origin in origins]),
+            np.array([origin.path_variance for origin in origins]),
             following,
-            schedule.horizon,
         )
         pairs = list(zip(origins, following.tolist(), strict=True))
-        errors = [(r - o.next_mean) / math.sqrt(o.next_variance) for o, r in pairs]
+        errors = [(r - o.path_mean.item(0)) / math.sqrt(o.path_variance.item(0)) for o, r in pairs]
         known = [bar for bar in self._known(schedule.score_bars) if math.isfinite(self._origins[bar].variance)]
         misses = [
             abs(self._total(bar) - self._origins[bar].mean) / math.sqrt(self._origins[bar].variance) for bar in known
@@ -280,15 +279,14 @@ class Ensemble:
         for at, forecast in zip(self._present, self._forecasts, strict=True):
             means[at], variances[at] = forecast.total_mean, forecast.total_variance
         if not self._present:
-            return _Origin(means, variances, 0.0, math.inf, 0.0, math.inf)
+            nothing = np.zeros(self._schedule.horizon)
+            return _Origin(means, variances, 0.0, math.inf, nothing, nothing + math.inf)
         weights = self._present_weights
         mean, variance = mixture_of_totals(
             [means[at] for at in self._present], [variances[at] for at in self._present], weights
         )
-        next_mean, next_variance = mixture_of_totals(
-            [float(f.mean[0]) for f in self._forecasts], [float(f.variance[0]) for f in self._forecasts], weights
-        )
-        return _Origin(means, variances, mean, variance, next_mean, next_variance)
+        path_mean, path_variance = mixture_of_paths(self._forecasts, weights)
+        return _Origin(means, variances, mean, variance, path_mean, path_variance)
 
     def _tell(self, name: str, reason: str) -> None:
         _LOG.warning("%s: %s leaves the ensemble at bar %d: %s", self._label, name, self._bar, reason)

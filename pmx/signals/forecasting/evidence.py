@@ -13,14 +13,15 @@ FloatArray = npt.NDArray[np.float64]
 LEAST_BARS = 60
 
 
-def profit_t_statistic(means: FloatArray, variances: FloatArray, returns: FloatArray, horizon: int) -> float:
+def profit_t_statistic(means: FloatArray, variances: FloatArray, returns: FloatArray) -> float:
     r"""Return the t statistic of the profit of having followed past forecasts.
 
-    At each bar t the last h forecasts are held at once, each in proportion to its mean over its variance:
+    At each bar t the last h forecasts are held at once, each in proportion to what it expected of this bar over the
+    variance that it expected, with :math:`\mu_{s,j}` the forecast made at bar s of the j-th bar after it:
 
     .. math::
 
-        u_t = r_t \sum_{j=1}^{h} \frac{\mu_{t-j}}{\sigma^2_{t-j}}, \qquad
+        u_t = r_t \sum_{j=1}^{h} \frac{\mu_{t-j,\,j}}{\sigma^2_{t-j,\,j}}, \qquad
         t = \sum_t u_t \Big/ \sqrt{\textstyle\sum_t u_t^2}
 
     Where returns have mean zero whatever was forecast, u is a martingale difference: although the forecasts overlap,
@@ -28,13 +29,11 @@ def profit_t_statistic(means: FloatArray, variances: FloatArray, returns: FloatA
 
     Parameters
     ----------
-    means, variances : ndarray, shape (n,)
-        Forecast mean and variance of the sum over h bars, made at n bars in a row; variances > 0. Where none was
-        made the mean is 0.
+    means, variances : ndarray, shape (n, h)
+        Forecast mean and variance of each of the next h bars, made at n bars in a row; variances > 0. Where none was
+        made the means are 0.
     returns : ndarray, shape (n,)
         Return of the bar after each of them.
-    horizon : int
-        h, bars.
 
     Returns
     -------
@@ -49,13 +48,17 @@ def profit_t_statistic(means: FloatArray, variances: FloatArray, returns: FloatA
     Examples
     --------
     >>> returns = np.random.default_rng(0).normal(size=500)
-    >>> seen = profit_t_statistic(0.2 * returns, np.ones(500), returns, horizon=1)
+    >>> seen = profit_t_statistic(0.2 * returns[:, None], np.ones((500, 1)), returns)
     >>> seen > 10.0
     True
     """
-    if means.size < LEAST_BARS + horizon - 1:
+    horizon = means.shape[1]
+    bars = len(means) - horizon + 1  # at which h forecasts are held
+    if bars < LEAST_BARS:
         return math.nan
-    held = np.lib.stride_tricks.sliding_window_view(means / variances, horizon).copy().sum(axis=1)
+    wanted, held = means / variances, np.zeros(bars)
+    for ahead in range(horizon):  # the forecast made `ahead` bars before the last
+        held += wanted[horizon - 1 - ahead : horizon - 1 - ahead + bars, ahead]
     profits = returns[horizon - 1 :] * held
     largest = float(np.abs(profits).max())
     if not largest > 0.0:

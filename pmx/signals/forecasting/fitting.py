@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -14,6 +15,8 @@ from pmx.errors import SignalError
 from pmx.signals.forecasting.types import FittedForecaster, Forecast, Forecaster, RefittableForecaster
 
 FloatArray = npt.NDArray[np.float64]
+
+_LOG = logging.getLogger(__name__)
 
 #: Fits from which on a progress bar is worth its trouble.
 _LONG_WORK = 20
@@ -99,6 +102,9 @@ class AskedAfresh:
 class Fitter:
     """Fit members to many histories.
 
+    Processes that end before their work, or members that cannot travel to them (a class of the main script, say), cost
+    time and nothing else: a warning is logged, and what is left is fitted in this process from then on.
+
     Parameters
     ----------
     members : sequence of Forecaster
@@ -122,8 +128,19 @@ class Fitter:
         if self._workers == 1 or len(histories) < 2:
             done = (fit_members(self._members, history) for history in histories)
         else:
-            done = self._processes().map(fit_members, [self._members] * len(histories), histories)
+            done = self._shared(histories)
         return list(self._shown(done, len(histories)))
+
+    def _shared(self, histories: Sequence[FloatArray]) -> Iterator[tuple[Fit, ...]]:
+        done = 0
+        try:
+            for fits in self._processes().map(fit_members, [self._members] * len(histories), histories):
+                yield fits
+                done += 1
+        except Exception as error:  # noqa: BLE001  a member's own failure is its reason, so this is the processes'
+            _LOG.warning("fits go on in one process, for others cannot be used: %s", reason_of(error))
+            self._workers, self._pool = 1, None
+            yield from (fit_members(self._members, history) for history in histories[done:])
 
     def _processes(self) -> Executor:
         if self._pool is None:

@@ -104,15 +104,16 @@ def shrunk(weights: FloatArray, shrinkage: float) -> FloatArray:
     return (1.0 - shrinkage) * weights + shrinkage / weights.size
 
 
-def mixture(forecasts: Sequence[Forecast], weights: Sequence[float], credibility: float, model: str) -> Forecast:
+def mixture(forecasts: Sequence[Forecast], weights: Sequence[float], model: str) -> Forecast:
     r"""Return the mean and variance of the mixture of several forecasts.
 
     .. math::
 
         \mu = \sum_k w_k \mu_k, \qquad \sigma^2 = \sum_k w_k \big(\sigma_k^2 + (\mu_k - \mu)^2\big)
 
-    for each bar and for the sum over the horizon. The mean that is reported is :math:`\rho\mu`, the variance that
-    of the members.
+    for each bar and for the sum over the horizon. Its tails are those of a Student t distribution with
+    :math:`1/\nu = \sum_k w_k / \nu_k`, between the heaviest and the lightest of the members', where a normal one has
+    ν = ∞. A member that could not use the variance model that it would rather have used says so in ``fallback_reason``.
 
     Parameters
     ----------
@@ -120,8 +121,6 @@ def mixture(forecasts: Sequence[Forecast], weights: Sequence[float], credibility
         Of one horizon, at least one.
     weights : sequence of float
         ≥ 0, sum 1.
-    credibility : float
-        ρ in [0, 1]: how much of the mean is believed (see `credibility`).
     model : str
         Name of the mixture.
 
@@ -129,17 +128,33 @@ def mixture(forecasts: Sequence[Forecast], weights: Sequence[float], credibility
     --------
     >>> one = Forecast(np.array([0.01]), np.array([1e-4]), "one")
     >>> two = Forecast(np.array([0.03]), np.array([1e-4]), "two")
-    >>> both = mixture([one, two], [0.5, 0.5], 1.0, "both")
+    >>> both = mixture([one, two], [0.5, 0.5], "both")
     >>> both.mean.round(6).tolist(), both.variance.round(6).tolist()
     ([0.02], [0.0002])
     """
-    mean = sum((w * f.mean for w, f in zip(weights, forecasts, strict=True)), start=np.zeros(forecasts[0].horizon))
-    variance = sum(
-        (w * (f.variance + (f.mean - mean) ** 2) for w, f in zip(weights, forecasts, strict=True)),
-        start=np.zeros(forecasts[0].horizon),
-    )
+    mean, variance = mixture_of_paths(forecasts, weights)
     _, total = mixture_of_totals([f.total_mean for f in forecasts], [f.total_variance for f in forecasts], weights)
-    return Forecast(credibility * mean, variance, model, {"credibility": credibility}, total)
+    tail = sum(w / f.degrees_of_freedom for w, f in zip(weights, forecasts, strict=True))
+    diagnostics = {"degrees_of_freedom": 1.0 / tail} if tail > 0.0 else {}
+    reasons = [f"{f.model}: {f.fallback_reason}" for f in forecasts if f.fallback_reason]
+    return Forecast(mean, variance, model, diagnostics, total, fallback_reason="; ".join(reasons))
+
+
+def mixture_of_paths(forecasts: Sequence[Forecast], weights: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+    """Return the mean and variance of each bar in a mixture of forecasts, shapes (h,).
+
+    Examples
+    --------
+    >>> one, two = (Forecast(np.array([mean]), np.array([1.0]), "any") for mean in (0.0, 2.0))
+    >>> mixture_of_paths([one, two], [0.5, 0.5])
+    (array([1.]), array([2.]))
+    """
+    mean, variance = np.zeros(forecasts[0].horizon), np.zeros(forecasts[0].horizon)
+    for weight, forecast in zip(weights, forecasts, strict=True):
+        mean += weight * forecast.mean
+    for weight, forecast in zip(weights, forecasts, strict=True):
+        variance += weight * (forecast.variance + (forecast.mean - mean) ** 2)
+    return mean, variance
 
 
 def mixture_of_totals(

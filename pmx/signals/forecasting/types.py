@@ -105,6 +105,11 @@ class Forecast:
         return float(self.variance.sum()) if self.horizon_variance is None else self.horizon_variance
 
     @property
+    def degrees_of_freedom(self) -> float:
+        """Return ν of the Student t distribution of the returns, if the diagnostics name it; else infinity, normal."""
+        return self.diagnostics.get("degrees_of_freedom", math.inf)
+
+    @property
     def total_volatility(self) -> float:
         """Return the standard deviation of the log return over all h bars, > 0."""
         return math.sqrt(self.total_variance)

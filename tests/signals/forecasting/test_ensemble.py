@@ -160,15 +160,21 @@ def test_the_mixture_has_the_moments_of_its_draws() -> None:
     rng = np.random.default_rng(4)
     one = Forecast(np.array([0.0, 1.0]), np.array([1.0, 2.0]), "one", horizon_variance=4.0)
     two = Forecast(np.array([2.0, 2.0]), np.array([0.5, 0.5]), "two")
-    both = mixture([one, two], [0.3, 0.7], 1.0, "both")
+    both = mixture([one, two], [0.3, 0.7], "both")
     choice = rng.random(400_000) < 0.3
     first = np.where(choice, rng.normal(0.0, 1.0, choice.size), rng.normal(2.0, math.sqrt(0.5), choice.size))
     total = np.where(choice, rng.normal(1.0, 2.0, choice.size), rng.normal(4.0, 1.0, choice.size))
     assert (both.mean[0], both.variance[0]) == pytest.approx((first.mean(), first.var()), rel=0.01)
     assert (both.total_mean, both.total_variance) == pytest.approx((total.mean(), total.var()), rel=0.01)
-    doubted = mixture([one, two], [0.3, 0.7], 0.5, "both")
-    assert doubted.mean == pytest.approx(0.5 * both.mean)
-    assert doubted.total_variance == both.total_variance
+
+
+def test_the_mixture_has_tails_between_its_members_and_their_reasons() -> None:
+    heavy = Forecast(np.zeros(1), np.ones(1), "heavy", {"degrees_of_freedom": 4.0}, fallback_reason="no fit")
+    normal = Forecast(np.zeros(1), np.ones(1), "normal", {"degrees_of_freedom": math.inf})
+    assert mixture([heavy, normal], [0.5, 0.5], "both").degrees_of_freedom == 8.0
+    assert mixture([heavy, heavy], [0.5, 0.5], "both").degrees_of_freedom == 4.0
+    assert math.isinf(mixture([heavy, normal], [0.0, 1.0], "both").degrees_of_freedom)
+    assert mixture([heavy, normal], [0.5, 0.5], "both").fallback_reason == "heavy: no fit"
 
 
 # --- evidence ---------------------------------------------------------------------------------------------
@@ -177,19 +183,33 @@ def test_the_mixture_has_the_moments_of_its_draws() -> None:
 def test_the_t_statistic_is_standard_normal_without_skill_though_forecasts_overlap() -> None:
     rng, statistics = np.random.default_rng(5), []
     for _ in range(2000):
-        returns, means = rng.standard_t(5, size=300), np.zeros(300)
+        returns, means = rng.standard_t(5, size=300), np.zeros((300, 10))
         means[0] = rng.normal()
         for bar in range(1, 300):  # forecasts that last
             means[bar] = 0.95 * means[bar - 1] + rng.normal()
-        statistics.append(profit_t_statistic(means, np.ones(300), returns, 10))
+        statistics.append(profit_t_statistic(means * 0.8 ** np.arange(10), np.ones((300, 10)), returns))
     assert np.mean(statistics) == pytest.approx(0.0, abs=0.07)
     assert np.std(statistics) == pytest.approx(1.0, abs=0.06)
     assert np.mean(np.array(statistics) > 2.0) == pytest.approx(0.023, abs=0.012)
 
 
 def test_no_evidence_is_no_number() -> None:
-    assert math.isnan(profit_t_statistic(np.ones(30), np.ones(30), np.ones(30), 5))
-    assert math.isnan(profit_t_statistic(np.zeros(300), np.ones(300), np.ones(300), 5))
+    assert math.isnan(profit_t_statistic(np.ones((30, 5)), np.ones((30, 5)), np.ones(30)))
+    assert math.isnan(profit_t_statistic(np.zeros((300, 5)), np.ones((300, 5)), np.ones(300)))
+
+
+def test_the_t_statistic_is_that_of_a_plain_loop() -> None:
+    rng = np.random.default_rng(8)
+    means, variances, returns = rng.normal(size=(90, 3)), rng.uniform(0.5, 2.0, (90, 3)), rng.normal(size=90)
+    profits = []
+    for bar in range(2, 90):  # `returns[bar]` follows the forecast made at `bar`
+        held = sum(means[bar - ahead, ahead] / variances[bar - ahead, ahead] for ahead in range(3))
+        profits.append(returns[bar] * held)
+    expected = sum(profits) / math.sqrt(sum(profit**2 for profit in profits))
+    assert profit_t_statistic(means, variances, returns) == pytest.approx(expected, rel=1e-12)
+
+
+def test_without_evidence_nothing_or_all_is_believed() -> None:
     assert credibility(math.nan, 2.0) == 0.0
     assert credibility(math.nan, 0.0) == 1.0
 
@@ -200,7 +220,8 @@ def test_skill_is_believed_and_noise_is_not() -> None:
     assert seen.diagnostics.credibility > 0.7
     blind = after(MEMBERS, noise(800, 7), schedule)
     assert blind.forecast is not None
-    assert (blind.diagnostics.credibility, blind.forecast.total_mean) == (0.0, 0.0)
+    assert (blind.diagnostics.credibility, blind.believed_mean) == (0.0, 0.0)
+    assert blind.forecast.total_mean != 0.0
 
 
 def test_ljung_box_is_that_of_statsmodels() -> None:

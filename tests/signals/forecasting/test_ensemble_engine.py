@@ -16,6 +16,7 @@ from pmx.signals.types import Signal
 ALL = ("ar_garch", "har_garch", "theta", "singular_spectrum")
 SMALL = {
     "members": ALL,
+    "evidence": 0.0,
     "window": 250,
     "min_observations": 200,
     "refit_every": 30,
@@ -152,6 +153,44 @@ def test_who_has_no_forecast_is_told_why() -> None:
     assert status["YOUNG"] == "too few observations: 179 returns, 200 needed"
 
 
+def test_what_past_forecasts_do_not_bear_out_is_silence_and_not_hold() -> None:
+    prices = closes(NOISE=ar_garch(420, 8)[0], DRIFT=ar_garch(420, 7, drift=0.004)[0], YOUNG=ar_garch(420, 9)[0])
+    prices.iloc[:210, 2] = np.nan
+    engine, believer = core(evidence=1.0), core()
+    heard = {signal.symbol: signal for signal in engine.signals(prices)}
+    assert list(heard) == ["DRIFT"]
+    said = {signal.symbol: signal for signal in believer.signals(prices)}
+    assert set(said) == {"NOISE", "DRIFT", "YOUNG"}
+    table, bundles = engine.diagnostics, engine.forecasts
+    expected = f"no evidence: past forecasts paid with t = {table.t_statistic.NOISE:.2f}, and 1 is needed"
+    assert table.loc["NOISE", "status"] == expected
+    assert table.loc["YOUNG", "status"].startswith("no evidence yet: fewer than 60 bars of past forecasts")
+    assert table["expected_return"].equals(believer.diagnostics["expected_return"])  # what is expected stays as it is
+    rho = 1.0 - 1.0 / table.loc["DRIFT", "t_statistic"] ** 2
+    assert 0.0 < rho < 1.0
+    assert bundles["DRIFT"].believed_mean == pytest.approx(rho * table.loc["DRIFT", "expected_return"])
+    assert heard["DRIFT"].edge_score == pytest.approx(rho * said["DRIFT"].edge_score)
+    assert 0.5 < heard["DRIFT"].confidence < said["DRIFT"].confidence
+
+
+def test_a_member_that_could_not_fit_as_it_would_says_so_through_the_ensemble() -> None:
+    engine = TimeSeriesCore(TimeSeriesEngine(**SMALL), round_trip_cost=0.0, members=[Makeshift(), Theta()])
+    engine.signals(closes(A=ar_garch(330, 10)[0]))
+    assert engine.diagnostics.loc["A", "fallback_reason"] == "makeshift: no fit"
+    assert engine.diagnostics.loc["A", "degrees_of_freedom"] > 5.0
+
+
+class Makeshift:
+    """Forecasts, but not as it would like to."""
+
+    name = "makeshift"
+
+    def forecast(self, returns: np.ndarray, horizon: int) -> Forecast:
+        shape = {"degrees_of_freedom": 5.0}
+        spread = np.full(horizon, returns.var())
+        return Forecast(np.full(horizon, 1e-5), spread, self.name, shape, fallback_reason="no fit")
+
+
 class Raising:
     """Has no forecast, ever."""
 
@@ -179,13 +218,14 @@ def test_members_have_names_of_their_own(members: list[Theta]) -> None:
 
 
 def test_the_configuration_names_each_member_once() -> None:
-    with pytest.raises(ValueError, match="names one twice"):
+    with pytest.raises(ValueError, match="names theta twice"):
         TimeSeriesEngine(members=("theta", "theta"))
 
 
-# --- edges and noise, against the thresholds of the shipped policy ----------------------------------------
+# --- edges and noise, by the engine and the thresholds of the shipped policy ------------------------------
 
-BELIEVING = TimeSeriesEngine(members=ALL, evidence=2.0, horizon=5)
+SHIPPED = pmx.load_policy().signal_routing_config
+HORIZON = SHIPPED.engines.time_series.horizon
 
 
 def share_of_signs(seeds: range, ar: float, drift: float) -> tuple[float, int]:
@@ -194,48 +234,48 @@ def share_of_signs(seeds: range, ar: float, drift: float) -> tuple[float, int]:
     for seed in seeds:
         returns, volatility = ar_garch(1500, seed, ar, drift)
         prices = closes(A=returns)
-        engine = TimeSeriesCore(BELIEVING, round_trip_cost=0.0004)
+        engine = TimeSeriesCore(SHIPPED.engines.time_series, round_trip_cost=0.0004)
         for bar in range(1400, 1500, 10):
-            h = np.arange(1, 6)
+            h = np.arange(1, HORIZON + 1)
             mean = float(np.sum(drift + ar**h * (returns[bar - 1] - drift)))
             spread = volatility[bar] * math.sqrt(float(np.sum(((1 - ar**h) / (1 - ar)) ** 2)))
             if abs(mean) / spread < 0.3:
                 continue
-            (signal,) = engine.signals(prices.iloc[:bar])
-            right += signal.direction == np.sign(mean)
+            right += sum(signal.direction == np.sign(mean) for signal in engine.signals(prices.iloc[:bar]))
             cases += 1
     return right / cases, cases
 
 
 def share_of_silence(seeds: range) -> float:
     """Return how often pure noise stays below the policy's thresholds."""
-    threshold = pmx.load_policy().signal_routing_config.sources["time_series_core"]
-    silent = []
+    threshold = SHIPPED.sources["time_series_core"]
+    silent = 0
     for seed in seeds:
-        (signal,) = TimeSeriesCore(BELIEVING, round_trip_cost=0.0004).signals(closes(A=ar_garch(1500, seed)[0]))
-        silent.append(
-            signal.direction == 0
-            or abs(signal.edge_score) < threshold.min_edge
-            or signal.confidence < threshold.min_confidence
-        )
-    return float(np.mean(silent))
+        engine = TimeSeriesCore(SHIPPED.engines.time_series, round_trip_cost=0.0004)
+        heard = [
+            signal
+            for signal in engine.signals(closes(A=ar_garch(1500, seed)[0]))
+            if abs(signal.edge_score) >= threshold.min_edge and signal.confidence >= threshold.min_confidence
+        ]
+        silent += not heard
+    return silent / len(seeds)
 
 
 @pytest.mark.parametrize(("ar", "drift"), [(0.6, 0.0), (0.0, 0.003), (0.0, -0.003)])
 def test_a_strong_edge_is_found(ar: float, drift: float) -> None:
     share, cases = share_of_signs(range(1), ar, drift)
-    assert cases >= 3
+    assert cases >= 2
     assert share >= 0.9
 
 
 def test_noise_is_silent() -> None:
-    assert share_of_silence(range(1000, 1006)) >= 5 / 6
+    assert share_of_silence(range(2000, 2010)) >= 0.8
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize(("ar", "drift"), [(0.6, 0.0), (0.0, 0.003), (0.0, -0.003)])
 def test_strong_edges_are_found_in_nineteen_of_twenty(ar: float, drift: float) -> None:
-    share, cases = share_of_signs(range(30), ar, drift)
+    share, cases = share_of_signs(range(50), ar, drift)
     print(f"ar {ar} drift {drift}: {share:.4f} of {cases}")
     assert cases >= 100
     assert share >= 0.95
