@@ -3,8 +3,8 @@
 Run: python benchmarks/forecast_quality.py [--quick]
 
 Everyone walks through the same closes and forecasts the log return of the next ten bars from what is known at each
-origin: each of four members alone, the ensemble of them as the shipped configuration weighs it, a random walk with an
-exponentially weighted variance, and AutoARIMA of statsforecast, where that is installed, on the logarithms of the
+origin: the shipped ensemble, each of its members alone, a random walk with an exponentially weighted variance, and
+AutoARIMA of statsforecast, where that is installed, on the logarithms of the
 prices. Forecasts are scored as normal distributions.
 """
 
@@ -23,11 +23,12 @@ import numpy.typing as npt
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from support.measure import machine
-from support.report import Report, duration
+from support.report import Goal, Report, duration
 
 import pmx
 from pmx.data import load_demo_prices
 from pmx.policy.schema import TimeSeriesEngine
+from pmx.signals.forecasting.bundle import NORMAL_REACH_90
 from pmx.signals.scoring import Forecasts, RandomWalk, walk_forecaster
 from pmx.signals.scoring.comparison import FEWEST
 from pmx.signals.time_series import TimeSeriesCore
@@ -48,16 +49,11 @@ except ImportError:
 
 Array = npt.NDArray[np.float64]
 
-MEMBERS = ("ar_garch", "har_garch", "theta", "singular_spectrum")
-ENSEMBLE, BELIEVED, WALK, ARIMA = "ensemble", "ensemble, evidence 2", "random walk", "AutoARIMA"
-#: The t statistic from which on the second ensemble believes its mean.
-EVIDENCE = 2.0
+ENSEMBLE, WALK, ARIMA = "ensemble", "random walk", "AutoARIMA"
 #: Share of the outcomes that the interval shall hold, and the range of that share which passes for calibrated.
 LEVEL, CALIBRATED = 0.90, (0.88, 0.92)
 #: p-value below which a difference is told from chance.
 SIGNIFICANT = 0.05
-#: Half-width of the 90 % interval of a normal distribution, in standard deviations.
-REACH = 1.6448536269514722
 #: Bars of history of each symbol, bars from one forecast to the next, and stocks; of a quick run.
 BARS, EVERY, STOCKS = 2500, 10, 20
 QUICK_BARS, QUICK_EVERY, QUICK_STOCKS = 1500, 21, 6
@@ -65,11 +61,15 @@ QUICK_BARS, QUICK_EVERY, QUICK_STOCKS = 1500, 21, 6
 
 @dataclass(frozen=True)
 class Walked:
-    """One contestant's way through one symbol: its forecasts beside the outcomes, and the ends of its intervals."""
+    """One contestant's way through one symbol: its forecasts beside the outcomes, and the ends of its intervals.
+
+    ``believed`` is the mean as far as the engine would act on it.
+    """
 
     forecasts: Forecasts
     low: Array
     high: Array
+    believed: Array
 
     @property
     def coverage(self) -> float:
@@ -87,6 +87,7 @@ class Said:
     volatility: float
     low: float
     high: float
+    believed: float
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Task:
 
     def walked(self, name: str, said: Sequence[Said], seconds: float) -> Walked:
         """Join what was said with what came."""
-        table = np.array([(s.mean, s.volatility, s.low, s.high) for s in said]).reshape(len(said), 4)
+        table = np.array([(s.mean, s.volatility, s.low, s.high, s.believed) for s in said]).reshape(len(said), 5)
         at, log_price = np.array([s.origin for s in said], dtype=np.intp), self.log_prices
         forecasts = Forecasts(
             model=name,
@@ -125,7 +126,7 @@ class Task:
             overlap=-(-self.horizon // self.every),
             seconds=seconds,
         )
-        return Walked(forecasts, table[:, 2], table[:, 3])
+        return Walked(forecasts, table[:, 2], table[:, 3], table[:, 4])
 
 
 def tasks(config: TimeSeriesEngine, *, quick: bool) -> list[Task]:
@@ -151,7 +152,8 @@ def by_engine(name: str, task: Task, config: TimeSeriesEngine) -> Walked:
         bundle = engine.forecasts[task.symbol]
         if bundle.forecast is not None:
             forecast = bundle.forecast
-            said.append(Said(origin, forecast.total_mean, forecast.total_volatility, *bundle.interval_90))
+            interval, believed = bundle.interval_90, bundle.believed_mean
+            said.append(Said(origin, forecast.total_mean, forecast.total_volatility, *interval, believed))
     return task.walked(name, said, perf_counter() - began)
 
 
@@ -160,8 +162,8 @@ def by_random_walk(task: Task) -> Walked:
     returns = pd.Series(np.diff(task.log_prices), index=task.prices.index[1:], name=task.symbol)
     at = task.prices.index[list(task.origins)]
     forecasts = walk_forecaster(RandomWalk(), returns, task.horizon, every=task.every, at=at)
-    reach = REACH * forecasts.volatility
-    return Walked(forecasts, forecasts.mean - reach, forecasts.mean + reach)
+    reach = NORMAL_REACH_90 * forecasts.volatility
+    return Walked(forecasts, forecasts.mean - reach, forecasts.mean + reach, forecasts.mean)
 
 
 def by_auto_arima(task: Task, window: int) -> Walked:
@@ -174,7 +176,7 @@ def by_auto_arima(task: Task, window: int) -> Walked:
         ends = (answer[key] for key in ("mean", f"lo-{LEVEL:.0%}"[:-1], f"hi-{LEVEL:.0%}"[:-1]))
         mean, low, high = (float(np.asarray(values)[-1]) - history[-1] for values in ends)
         if high > low:
-            said.append(Said(origin, mean, (high - low) / (2.0 * REACH), low, high))
+            said.append(Said(origin, mean, (high - low) / (2.0 * NORMAL_REACH_90), low, high, mean))
     return task.walked(ARIMA, said, perf_counter() - began)
 
 
@@ -195,9 +197,8 @@ def walks(found: Sequence[Task], config: TimeSeriesEngine) -> dict[str, dict[str
 
 def entrants(config: TimeSeriesEngine) -> dict[str, Callable[[Task], Walked]]:
     """Return the contestants by name."""
-    settings: dict[str, dict[str, Any]] = {ENSEMBLE: {"members": MEMBERS}}
-    settings[BELIEVED] = {"members": MEMBERS, "evidence": EVIDENCE}
-    settings |= {member: {"members": (member,)} for member in MEMBERS}
+    settings: dict[str, dict[str, Any]] = {ENSEMBLE: {}}
+    settings |= {member: {"members": (member,), "evidence": 0.0} for member in config.members}
     found: dict[str, Callable[[Task], Walked]] = {WALK: by_random_walk}
     for name, changes in settings.items():
         found[name] = partial(by_engine, name, config=config.model_copy(update=changes))
@@ -221,6 +222,8 @@ def scores(walked: Walked, baseline: Walked) -> dict[str, float]:
         "log_gain": float((other.log_score - mine.log_score).mean()),
         "directional_accuracy": mine.directional_accuracy,
         "signed": float(((mine.mean != 0.0) & (mine.outcome != 0.0)).sum()),
+        "acted": float((walked.believed != 0.0).sum()),
+        "acted_right": float(((walked.believed * mine.outcome) > 0.0).sum()),
         "up": float((mine.outcome > 0.0).mean()),
         "coverage": walked.coverage,
         "seconds": mine.seconds,
@@ -244,6 +247,8 @@ def together(table: pd.DataFrame) -> dict[str, float]:
         "log_gain": float(table["log_gain"].mean()),
         "directional_accuracy": right / signed if signed else math.nan,
         "signed": int(signed),
+        "acted": int(table["acted"].sum()),
+        "acted_right": int(table["acted_right"].sum()),
         "up": float(np.average(table["up"], weights=table["forecasts"])),
         "coverage": float(np.average(table["coverage"], weights=table["forecasts"])),
         "seconds": float(table["seconds"].mean()),
@@ -268,11 +273,13 @@ def tell(by_symbol: Mapping[str, Mapping[str, Walked]], report: Report) -> None:
             "negative log density, lower is better. Gain: nats a forecast over the random walk. Sign: right signs;",
             f"{overall[ENSEMBLE]['up']:.1%} of the outcomes rose, which is what always saying up gets right. In 90 %:",
             f"outcomes inside the interval; !: outside {CALIBRATED[0]:.0%} to {CALIBRATED[1]:.0%}. Symbols move",
-            "together, so all of this is less sure than n suggests.",
+            "together, so all of this is less sure than n suggests. The shipped engine finds evidence to act on",
+            f"{acted(overall[ENSEMBLE])}",
             *([WITHOUT] if WITHOUT else []),
         ),
         figures=overall,
     )
+    report.judge(goals(overall))
     shown = [name for name in (ENSEMBLE, ARIMA) if name in names]
     report.add(
         "symbol by symbol: the ensemble" + (f", and {ARIMA}" if ARIMA in shown else ""),
@@ -301,6 +308,33 @@ def overall_row(name: str, row: Mapping[str, float], symbols: int) -> tuple[str,
         directions(row),
         covered(row["coverage"]),
         duration(row["seconds"]),
+    )
+
+
+def goals(overall: Mapping[str, Mapping[str, float]]) -> list[Goal]:
+    """Return what an ensemble is for: to be as good as the best member, unknown beforehand, and calibrated."""
+    alone = {name: row["crps_ratio"] for name, row in overall.items() if name not in (ENSEMBLE, WALK, ARIMA)}
+    best = min(alone, key=alone.__getitem__)
+    covered = 100.0 * overall[ENSEMBLE]["coverage"]
+    found = [
+        Goal(f"CRPS, ensemble ÷ best member alone ({best})", overall[ENSEMBLE]["crps_ratio"] / alone[best], 1.0, False),
+        Goal("CRPS, ensemble ÷ random walk", overall[ENSEMBLE]["crps_ratio"], 1.0, False),
+        Goal("outcomes in its 90 % interval, at least", covered, 100.0 * CALIBRATED[0], unit="%"),
+        Goal("outcomes in its 90 % interval, at most", covered, 100.0 * CALIBRATED[1], False, "%"),
+    ]
+    if ARIMA in overall:
+        against = overall[ENSEMBLE]["crps_ratio"] / overall[ARIMA]["crps_ratio"]
+        found.insert(2, Goal("CRPS, ensemble ÷ AutoARIMA", against, 1.0, False))
+    return found
+
+
+def acted(row: Mapping[str, float]) -> str:
+    """Say how often the engine would act on its forecast, and how often that had the right sign."""
+    share = f"{row['acted']:,.0f} of {row['forecasts']:,.0f} forecasts"
+    return (
+        f"{share}; of those, {row['acted_right'] / row['acted']:.1%} had the right sign."
+        if row["acted"]
+        else share + "."
     )
 
 

@@ -59,7 +59,12 @@ def test_live_cycle(output):
 def test_signal_health(output, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = output("signal_health.py")
-    assert "1,950 signals judged into out/signal_audit.jsonl: healthy" in text
+    counts = re.search(r"^(\S+) signals into \S+: (\S+) PASS, (\S+) FAIL, (\S+) UNPROVEN", text, re.MULTILINE)
+    signals, passed, failed, unproven = (int(count.replace(",", "")) for count in counts.groups())
+    assert signals == passed + failed + unproven > 1_000
+    assert re.search(r"Of the latest 500 that passed or failed: \S+% FAIL, healthy$", text, re.MULTILINE)
+    shut, opened = re.search(r"^TURNING exit (\S+) (\S+) +\d+$", text, re.MULTILINE).groups()
+    assert "2022-01-26" < shut < opened  # the edge turned on row 540
     assert re.search(r"^gate\.TURNING +\d+", text, re.MULTILINE)
     assert (tmp_path / "out" / "signal_audit.jsonl").exists()
 

@@ -26,6 +26,7 @@ from pmx.portfolio import UNASSIGNED
 from pmx.projection import Journal, recording
 from pmx.projection.progress import counting
 from pmx.signals import FallbackEngine, SignalEngine
+from pmx.signals.asking import checked_engines
 
 log = logging.getLogger("pmx.backtest")
 
@@ -110,11 +111,12 @@ def backtest(
         When prices, targets, rates or volumes are malformed, naming symbol and date, or when NAV falls to zero, naming
         the date.
     SignalError
-        When an engine is named that does not exist, or one is a `pmx.signals.FallbackEngine`.
+        When an engine is named that does not exist, one is a `pmx.signals.FallbackEngine` or no engine at all, or its
+        answer is no list of signals.
     InfeasibleError, SolverError
         When a day has no certified answer; a note on the error names the date.
     LedgerError
-        When the journal cannot be appended to.
+        When the journal or the audit log cannot be appended to, or the audit log is of another run.
 
     Notes
     -----
@@ -134,8 +136,10 @@ def backtest(
     if engines is not None and targets is not None:
         raise DataError("engines and targets are both given; drop one of them")
     check_periods(periods_per_year)
-    judge = audit is not None
-    run = _Run(prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv, judge)
+    run = _Run(
+        prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv,
+        judge=audit is not None, progress=progress,
+    )  # fmt: skip
     with (
         counting("backtest", len(run.rows), progress) as advance,
         recording(journal) as run.journal,
@@ -167,7 +171,9 @@ class _Run:
         start: Any,
         end: Any,
         adv: pd.DataFrame | None,
+        *,
         judge: bool,
+        progress: bool,
     ) -> None:
         self.prices = check_prices(prices, "prices")
         self.policy = policy
@@ -183,7 +189,7 @@ class _Run:
         self.rates = interest_rates(cash_rate, self.dates, self.rows.start).tolist()
         volumes = traded_values(adv, self.prices, self.rows)
         self.adv = None if volumes is None else volumes.reindex(self.dates).to_numpy()
-        speakers = [] if wishes is not None else _engines(policy, symbols, engines)
+        speakers = [] if wishes is not None else _engines(policy, symbols, engines, progress)
         asked: Any = [] if wishes is None else wishes.columns.tolist()
         self.desk = Desk(policy, symbols, speakers, asked, judge=judge)
         self.wishes = None if wishes is None else wishes.reindex(self.dates)[self.desk.index].to_numpy()
@@ -279,17 +285,21 @@ class _Run:
         return 0 if self.together is None or self.journal is not None else self.together.live(self, i)
 
 
-def _engines(policy: Policy, symbols: Sequence[str], given: Sequence[SignalEngine | str] | None) -> list[SignalEngine]:
+def _engines(
+    policy: Policy, symbols: Sequence[str], given: Sequence[SignalEngine | str] | None, progress: bool
+) -> list[SignalEngine]:
     """Return the engines of a run; one that may only be asked about the present is refused."""
     if given is None:
         if policy.signal_routing_config.enable_llm_fallback:
             log.info("the language model is left out: it has read what came after each date of a backtest")
-        return default_engines(policy, symbols)
-    for engine in given:
+        return default_engines(policy, symbols, progress=progress)
+    engines = checked_engines(given)
+    for engine in engines:
         if isinstance(engine, FallbackEngine):
             raise SignalError(
                 f"engine {engine.source!r} may only be asked about the present: what it knows of the past includes "
                 "what came after, so that a backtest of it is worth nothing; leave it out"
             )
-    named = default_engines(policy, symbols, [engine for engine in given if isinstance(engine, str)])
-    return [*named, *(engine for engine in given if not isinstance(engine, str))]
+    names = [engine for engine in engines if isinstance(engine, str)]
+    named = default_engines(policy, symbols, names, progress=progress)
+    return [*named, *(engine for engine in engines if not isinstance(engine, str))]

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pmx.backtest.contributions import Contributions, saved_and_cost
+from pmx.backtest.gate_spells import GateSpells
 from pmx.backtest.ledger import RuleLedger
 from pmx.backtest.result import BacktestResult
+from pmx.backtest.signal_book import SignalBook
 from pmx.execution import Account, Fills, Step
 from pmx.policy import CASH, Policy
 from pmx.projection import Allocation, Status
@@ -54,6 +56,8 @@ class Recorder:
         self._status: list[str] = []
         self._distance: list[float] = []
         self._ledger = RuleLedger()
+        self._gates = GateSpells()
+        self._signals = SignalBook()
         self._last: Allocation | None = None
 
     def close(
@@ -83,6 +87,9 @@ class Recorder:
         if len(self._slots) > len(weights):
             weights = np.append(weights, allocation.residual)
         self._last = allocation
+        self._gates.take_in(i, decision.gates)
+        if decision.routing is not None:
+            self._signals.take_in(i, decision.signals, decision.routing.records)
         figures = None if allocation.status is Status.BYPASSED else allocation.figures
         distance = allocation.certificate.distance_bound
         safe, status = allocation.safe_weight, allocation.status
@@ -168,6 +175,8 @@ class Recorder:
             status=pd.Series(self._status, index=decided, name="status", dtype="str"),
             distance_bound=pd.Series(self._distance, index=decided, name="distance_bound", dtype="float64"),
             interest=pd.Series(self._interest, index=lived, name="interest"),
+            gates=self._gates.table(self._dates),
+            signals=self._signals.table(self._dates),
             last=self._last,
             rf=pd.Series(self._rate, index=lived, name="rf"),
             periods_per_year=periods_per_year,

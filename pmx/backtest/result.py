@@ -57,6 +57,13 @@ class BacktestResult:
         Certificate of each decision: how far from the exact answer its weights can be at most, fraction of NAV.
     interest : Series by date
         Interest on cash since the close before, base currency.
+    gates : DataFrame
+        When the gates of validation were shut, one row a spell: ``symbol``, ``mode``, the date of the decision that
+        ``shut`` it (or of the first of the run) and of the one that ``opened`` it (missing if none did), and the number
+        of ``decisions`` from one to the other.
+    signals : DataFrame
+        Every signal of the engines, one row each: date, symbol, source, direction, edge, strength, confidence, the
+        bucket that was asked, whether it was kept, and why or why not. Empty when targets were given instead.
     last : Allocation or None
         The last decision, whole.
     rf : Series or float
@@ -79,6 +86,8 @@ class BacktestResult:
     status: pd.Series
     distance_bound: pd.Series
     interest: pd.Series
+    gates: pd.DataFrame
+    signals: pd.DataFrame
     last: Allocation | None
     rf: pd.Series | float = 0.0
     periods_per_year: float = 252.0

@@ -17,6 +17,7 @@ from pmx.cli.forecast_report import forecast_report
 from pmx.cli.health import EXITS as HEALTH_EXITS
 from pmx.cli.health import health
 from pmx.cli.options import ForceOption
+from pmx.cli.signals import signals
 from pmx.cli.solve import solve
 from pmx.cli.verify import EXITS, verify
 
@@ -76,8 +77,15 @@ app.command(
 )(solve)
 app.command(
     epilog=_examples(
+        "pmx signals --prices closes.csv",
+        "pmx signals --prices closes.csv --engine my_engines:Momentum --format csv",
+    )
+)(signals)
+app.command(
+    epilog=_examples(
         "pmx backtest --prices closes.csv --out run1",
         "pmx backtest --prices closes.parquet --targets wishes.csv --cash-rate tbill.csv --cost-bps 5 --out run2",
+        "pmx backtest --prices closes.csv --engine my_engines:Momentum --out run3",
     )
 )(backtest)
 app.command(

@@ -9,15 +9,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pmx.cli.engines import engines_from
 from pmx.cli.exits import UsageError, reporting
-from pmx.cli.options import ConfigOption, ForceOption, JournalOption, SetOption, policy_from
+from pmx.cli.options import ConfigOption, EngineOption, ForceOption, JournalOption, SetOption, policy_from
 from pmx.cli.output import as_json, console, print_table, refuse_existing, write_all
 
 if TYPE_CHECKING:
     from pmx.backtest import BacktestResult
     from pmx.policy import Policy
 
-FILES = ("nav.csv", "weights.csv", "trades.csv", "rules.csv", "contributions.csv", "metrics.json", "report.html")
+FILES = (
+    "nav.csv",
+    "weights.csv",
+    "trades.csv",
+    "rules.csv",
+    "contributions.csv",
+    "signals.csv",
+    "metrics.json",
+    "report.html",
+)
 
 
 class Close(StrEnum):
@@ -43,14 +53,7 @@ def backtest(
             "signed fractions of NAV.",
         ),
     ] = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="A signal engine, time_series or machine_learning, in place of those that the policy switches on. "
-            "Repeatable.",
-        ),
-    ] = None,
+    engine: EngineOption = None,
     cash_rate: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What cash earns: a date column, then the simple rate of one calendar day."),
@@ -82,10 +85,11 @@ def backtest(
     from pmx.data import read_cash_rate, read_prices, read_targets
     from pmx.monitoring import report_html
 
+    closes = read_prices(prices)
     result = run(
-        read_prices(prices),
+        closes,
         policy,
-        engines=engine or None,
+        engines=engines_from(engine, policy, closes),
         targets=None if targets is None else read_targets(targets, tuple(policy.risk_buckets.buckets)),
         cash_rate=None if cash_rate is None else read_cash_rate(cash_rate),
         initial_nav=initial_nav,
@@ -96,7 +100,7 @@ def backtest(
         periods_per_year=policy.risk_scaler.volatility.periods_per_year,
         journal=journal,
         audit=audit,
-        progress=console().is_terminal,
+        progress=console(stderr=True).is_terminal,
     )
     report = report_html({"portfolio": result}, title=f"Backtest of {prices.name}")
     contents = (*_tables(result), _metrics(result, policy), report)
@@ -104,7 +108,7 @@ def backtest(
     _show(result, out)
 
 
-def _tables(result: BacktestResult) -> tuple[str, str, str, str, str]:
+def _tables(result: BacktestResult) -> tuple[str, str, str, str, str, str]:
     """Return the CSV files, in the order of `FILES`."""
     import pandas as pd
 
@@ -117,6 +121,7 @@ def _tables(result: BacktestResult) -> tuple[str, str, str, str, str]:
         str(result.trades.to_csv(index=False)),
         str(result.rules.to_csv()),
         str(result.contributions.to_csv()),
+        str(result.signals.to_csv(index=False)),
     )
 
 
@@ -151,5 +156,16 @@ def _show(result: BacktestResult, out: Path) -> None:
     if len(result.safe_weight):
         console().print(f"Lowest safe weight of any decision: {safe_weight_line(result)}")
     if result.trades.empty:
-        console(stderr=True).print("Nothing was traded: the wishes are empty, or the history is too short for signals.")
+        console(stderr=True).print(f"Nothing was traded: {_why_nothing(result)}.", soft_wrap=True)
     console().print(f"Written to {out}: {', '.join(FILES)}", style="bold")
+
+
+def _why_nothing(result: BacktestResult) -> str:
+    """Return why there was no trade, as far as the signals tell."""
+    signals = result.signals
+    if signals.empty:
+        return "the wishes are empty, or no engine gave a signal (pmx signals says why not)"
+    if signals["kept"].any():
+        return "the signals that were kept asked for nothing that is not held, or the rules left no room for it"
+    why = signals["why"].str.replace(r"^(edge|confidence) \S+ <", r"\1 <", regex=True).mode()[0]
+    return f"{len(signals):,} signals were given and none was kept, most often because: {why} (see signals.csv)"

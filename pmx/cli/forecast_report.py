@@ -41,14 +41,20 @@ def forecast_report(
     refuse_existing(files, force)
     policy = policy_from(config, changes)
     from pmx.data import read_prices
+    from pmx.monitoring import confidence_words, forecast_report_html, forecast_table, forecasts_frame
     from pmx.monitoring import forecast_report as run
-    from pmx.monitoring import forecast_report_html, forecast_table, forecasts_frame
-    from pmx.monitoring.forecast_report import LEGEND
+    from pmx.monitoring.forecast_page import LEGEND, OF_INTERVALS, count
 
     report = run(read_prices(prices), policy, every=every, progress=console().is_terminal)
-    title = f"Forecasts of {report.horizon} bars beside a random walk"
-    print_table(forecast_table(report), title, styles=["bold" if name == "all" else "" for name in report.table.index])
+    title = f"Forecasts of {count(report.horizon, 'bar')} beside a random walk"
+    styles = ["bold" if name == "all" else "" for name in report.table.index]
+    table = forecast_table(report)
+    print_table(table.drop(columns=OF_INTERVALS), title, styles=styles)
+    print_table(table[OF_INTERVALS], "Directions, and 90 % intervals", styles=styles)
     console().print(LEGEND)
+    console().print(confidence_words(report))
+    if report.left_out:
+        console().print(f"Left out, for want of forecasts to score: {', '.join(report.left_out)}.")
     if out is not None:
         contents = (
             str(report.table.to_csv()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from pmx.policy import Policy
 
 EXITS = (
-    "Exit codes: 0 healthy, or too few verdicts to conclude · 1 a ceiling of forecaster_monitoring.yml is passed · "
-    "2 the log or the policy cannot be used."
+    "Exit codes: 0 healthy, or too few verdicts to conclude · 1 unhealthy: a ceiling of forecaster_monitoring.yml is "
+    "passed, the log is older than --max-age-days, or with --strict nothing can be concluded; as with every command, "
+    "also an unexpected failure, which stderr tells · 2 the log or the policy cannot be used."
 )
 
 
@@ -37,6 +39,17 @@ def health(
     ] = Path("signal_audit.jsonl"),
     config: ConfigOption = None,
     changes: SetOption = None,
+    max_age_days: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Unhealthy if the last line is dated more than N days before today, or there is none.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1, not 0, where there are too few verdicts to conclude anything.")
+    ] = False,
     form: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
 ) -> None:
     """Read an audit log of signals and say whether the forecaster behind it is still healthy."""
@@ -45,7 +58,8 @@ def health(
 
     policy = policy_from(config, changes)
     read = read_audit_log(log)
-    found = health_of(read.lines, policy.forecaster_monitoring)
+    oldest = None if max_age_days is None else date.today() - timedelta(days=max_age_days)
+    found = health_of(read.lines, policy.forecaster_monitoring, not_before=oldest)
     if form is Format.json:
         typer.echo(as_json(_content(found, read)))
     else:
@@ -53,20 +67,21 @@ def health(
     if read.torn_bytes:
         words = f"{log}: the last line is torn ({read.torn_bytes} bytes) and was left out; its writer did not finish it"
         typer.echo(words, err=True)
-    if not found.healthy:
+    if not found.healthy or (strict and not found.concluded):
         raise typer.Exit(FAILURE)
 
 
 def _state(found: Health) -> str:
-    if not found.concluded:
-        return "too few verdicts"
-    return "healthy" if found.healthy else "unhealthy"
+    if not found.healthy:
+        return "unhealthy"
+    return "healthy" if found.concluded else "too few verdicts"
 
 
 def _content(found: Health, read: AuditRead) -> dict[str, Any]:
     return {
         "state": _state(found),
         "lines": len(read.lines),
+        "last": read.lines[-1].date if read.lines else None,
         "torn_bytes": read.torn_bytes,
         "judged": found.judged,
         "fail_fraction": found.fail_fraction,
@@ -81,15 +96,16 @@ def _show(found: Health, read: AuditRead, policy: Policy, log: Path) -> None:
 
     screen, limits = console(), policy.forecaster_monitoring
     if found.judged:
-        title = f"Latest {found.judged:,} judged of {len(read.lines):,} signals in {log.name}"
+        title = f"Latest {found.judged:,} PASS or FAIL among {len(read.lines):,} signals in {log.name}, the last of "
+        title += read.lines[-1].date
         print_table(health_table(found), title, text=("source", "symbol", "gate", "missed most"))
         screen.print(
             f"FAIL: {found.fail_fraction:.1%} (at most {limits.max_fail_fraction:.1%}). Negative expected profit: "
             f"{found.negative_profit_fraction:.1%} (at most {limits.max_negative_expected_profit_fraction:.1%})."
         )
     if not found.concluded:
-        screen.print(f"{found.judged} judged signals, {limits.min_signals} needed: nothing is concluded.")
-    elif found.healthy:
-        screen.print("Healthy.", style="bold green")
-    else:
+        screen.print(f"{found.judged} PASS or FAIL, {limits.min_signals} needed: nothing is concluded from verdicts.")
+    if not found.healthy:
         screen.print(f"Unhealthy: {'; '.join(found.reasons)}.", style="bold red")
+    elif found.concluded:
+        screen.print("Healthy.", style="bold green")

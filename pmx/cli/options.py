@@ -39,6 +39,14 @@ CovarianceOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Annualised covariance, symbol by symbol; for volatility_max."),
 ]
+EngineOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="A signal engine in place of those that the policy switches on: time_series, machine_learning, or "
+        "package.module:Name for your own, found from the working directory. Repeatable.",
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 JournalOption = Annotated[
     Path | None,

@@ -8,6 +8,7 @@ import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ FORMAT = 1
 #: How every line begins.
 BEGINNING = f'{{"format":{FORMAT},'.encode()
 _SEAL = b',"crc32":"'
+#: Where a line goes on after saying what it is about.
+_OPINION = b',"direction":'
 _WORDS = {"inf": math.inf, "-inf": -math.inf}
 
 
@@ -59,6 +62,17 @@ class AuditLine:
     figures: Mapping[str, float]
     gated: bool
 
+    @property
+    def moment(self) -> datetime:
+        """Return the date in universal time, where it names a zone, without one.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        return _moment(self.date)
+
 
 @dataclass(frozen=True, slots=True)
 class AuditRead:
@@ -94,6 +108,58 @@ def read_audit_log(path: str | os.PathLike[str]) -> AuditRead:
     return AuditRead(lines, len(torn))
 
 
+class LastBar:
+    """The lines of the last date of a log, which say what may follow them."""
+
+    def __init__(self) -> None:
+        self._date = ""
+        self._lines: dict[bytes, bytes] = {}
+
+    def copy(self) -> LastBar:
+        """Return one that can go on by itself."""
+        other = LastBar()
+        other._date, other._lines = self._date, dict(self._lines)
+        return other
+
+    def go_on(self, line: bytes) -> None:
+        """Take in a whole line that stands in the log."""
+        about = line.partition(_OPINION)[0]  # date, symbol and source: no string in JSON holds a bare quote
+        date = str(json.loads(about + b"}")["date"])
+        if date != self._date:
+            self._date, self._lines = date, {}
+        self._lines[about] = line
+
+    def take_in(self, line: bytes) -> bool:
+        """Take in a line that is to follow and say whether it has to be written.
+
+        Raises
+        ------
+        ValueError
+            If it may not follow.
+        """
+        about = line.partition(_OPINION)[0]
+        content = json.loads(about + b"}")
+        moment = _moment(content["date"])
+        if self._date and moment < _moment(self._date):
+            raise ValueError(f"a verdict of {content['date']} comes after one of {self._date}")
+        known = self._lines.get(about)
+        if known is not None and known != line:
+            raise ValueError(
+                f"there is another verdict on {content['symbol']} of {content['source']} at {content['date']} already"
+            )
+        self.go_on(line)
+        return known is None
+
+
+def check_seal(path: str | os.PathLike[str], number: int, line: bytes) -> None:
+    """Raise a LedgerError that names a line, given without its break, if it is not as it was written."""
+    members, seal, rest = line.rpartition(_SEAL)
+    if not seal or rest != f'{zlib.crc32(members):08x}"}}'.encode():
+        raise _damaged(Path(path), number, "its checksum does not belong to it")
+    if not line.startswith(BEGINNING + b'"date":"') or _OPINION not in line:
+        raise _damaged(Path(path), number, "it is no line of this format")
+
+
 def line_of(verdict: Verdict) -> bytes:
     """Return a verdict as a line, with its checksum and line break."""
     signal, figures = verdict.signal, verdict.figures
@@ -123,9 +189,7 @@ def line_of(verdict: Verdict) -> bytes:
 
 
 def _parsed(file: Path, number: int, line: bytes) -> AuditLine:
-    members, seal, rest = line.rpartition(_SEAL)
-    if not seal or rest != f'{zlib.crc32(members):08x}"}}'.encode():
-        raise _damaged(file, number, "its checksum does not belong to it")
+    check_seal(file, number, line)
     try:
         content = json.loads(line)
         if content["format"] != FORMAT:
@@ -158,6 +222,15 @@ def _label(date: Any) -> str:
     """Return a date as text: the day alone where that says all."""
     text = date.isoformat() if hasattr(date, "isoformat") else str(date)
     return text.removesuffix("T00:00:00")
+
+
+def _moment(label: str) -> datetime:
+    """Return when a label is, in universal time where it names a zone."""
+    try:
+        moment = datetime.fromisoformat(label)
+    except ValueError:
+        raise ValueError(f"{label!r} is no date that can be put in order") from None
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _number(value: float) -> float | str | None:

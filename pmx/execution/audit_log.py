@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from pmx.errors import LedgerError
-from pmx.execution.audit_lines import BEGINNING, line_of
+from pmx.execution.audit_lines import BEGINNING, LastBar, check_seal, line_of
 from pmx.signals.success import Verdict
 
 
 class AuditLog:
     """Append verdicts to a file, durably.
 
-    Each call writes its lines at once and has them on the disk before it returns, so that a crash leaves at most one
-    torn line, the last. Such a line was never confirmed; the next log opened on the file takes it away.
+    Each call writes its lines at once and has them on the disk before it returns; one that fails leaves nothing of
+    them. A writer that is killed can leave lines that were never confirmed, the last of them torn; the next log opened
+    on the file takes the torn one away. A failure of the power can do worse to what was not confirmed, where a disk
+    writes out of order. Every line is checked when a log is opened, so none goes on from damage.
+
+    A log is one account of one forecaster, so its dates never go back. A verdict that stands there already, in the very
+    same line, is not written again: a cycle may be repeated.
 
     Parameters
     ----------
@@ -28,7 +33,8 @@ class AuditLog:
     Raises
     ------
     LedgerError
-        When the file is something else, is being written to by another process, or cannot be written.
+        When the file is something else, is damaged (the line is named), is being written to by another process, or
+        cannot be written.
 
     Examples
     --------
@@ -51,8 +57,8 @@ class AuditLog:
             fresh = not self.path.exists()
             self._file = open(self.path, "ab+", buffering=0)  # noqa: SIM115  (closed by close)
             self._lock()
-            self._take_away_torn_line()
-            self._size = self._file.seek(0, os.SEEK_END)
+            self._size, self._last = self._checked()
+            self._file.truncate(self._size)
             if fresh:
                 _sync_folder(self.path.parent)
         except OSError as error:
@@ -65,29 +71,43 @@ class AuditLog:
             raise
 
     def write(self, verdicts: Iterable[Verdict]) -> None:
-        """Append verdicts, one line each.
+        """Append verdicts, one line each, but for those that the log ends with already.
 
         Raises
         ------
         LedgerError
-            When the log is closed, was changed by someone else, or cannot be written.
+            When a verdict is dated before the last line, or contradicts another one of its date, source and symbol; or
+            when the log is closed, was changed by someone else, or cannot be written. Nothing is written then.
         """
-        block = b"".join(line_of(verdict) for verdict in verdicts)
-        if not block:
+        lines = [line_of(verdict) for verdict in verdicts]
+        if not lines:
             return
         if self._file is None:
             raise LedgerError(f"audit log {self.path} is closed; open it again")
+        last = self._last.copy()
         try:
-            if os.fstat(self._file.fileno()).st_size != self._size:
+            block = b"".join(line for line in lines if last.take_in(line))
+        except ValueError as error:
+            raise LedgerError(f"audit log {self.path}: {error}; give each run a file of its own") from error
+        if block:
+            self._append(self._file, block)
+        self._last = last
+
+    def _append(self, file: IO[bytes], block: bytes) -> None:
+        try:
+            if os.fstat(file.fileno()).st_size != self._size:
                 self.close()
                 raise LedgerError(
                     f"audit log {self.path} was changed by someone else while it was open; give each writer its own"
                 )
             written = 0
             while written < len(block):
-                written += self._file.write(block[written:])
-            os.fsync(self._file.fileno())
+                written += file.write(block[written:])
+            os.fsync(file.fileno())
         except OSError as error:
+            with suppress(OSError):  # what cannot be taken back either is told apart when the log is opened again
+                file.truncate(self._size)
+                os.fsync(file.fileno())
             self.close()
             raise LedgerError(
                 f"audit log {self.path} cannot be written ({error.strerror}); make room, and open it again"
@@ -122,14 +142,22 @@ class AuditLog:
                 f"audit log {self.path} is being written to by another process; give each writer its own file"
             ) from error
 
-    def _take_away_torn_line(self) -> None:
+    def _checked(self) -> tuple[int, LastBar]:
+        """Return the length of the whole lines, each of which is as it was written, and the last bar among them."""
         assert self._file is not None
         self._file.seek(0)
         beginning = self._file.read(len(BEGINNING))
         if not BEGINNING.startswith(beginning):
             raise LedgerError(f"{self.path} is no audit log of this format; name another file")
-        whole = _length_without_torn_line(self._file)
-        self._file.truncate(whole)
+        self._file.seek(0)
+        size, last = 0, LastBar()
+        with open(self._file.fileno(), "rb", closefd=False) as buffered:
+            for number, line in enumerate(buffered, start=1):
+                if line.endswith(b"\n"):
+                    check_seal(self.path, number, line[:-1])
+                    last.go_on(line)
+                    size += len(line)
+        return size, last
 
 
 @contextmanager
@@ -140,19 +168,6 @@ def auditing(audit: AuditLog | str | os.PathLike[str] | None) -> Iterator[AuditL
         return
     with AuditLog(audit) as opened:
         yield opened
-
-
-def _length_without_torn_line(file: IO[bytes], block: int = 1 << 16) -> int:
-    """Return the length of a file up to its last line break."""
-    end = file.seek(0, os.SEEK_END)
-    while end:
-        begin = max(0, end - block)
-        file.seek(begin)
-        found = file.read(end - begin).rfind(b"\n")
-        if found >= 0:
-            return begin + found + 1
-        end = begin
-    return 0
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pmx.errors import DataError
-from pmx.execution.costs import CostModel
+from pmx.errors import DataError, SignalError
 from pmx.execution.history import History
 from pmx.execution.oversight import Oversight
 from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED
 from pmx.projection import Projector
 from pmx.risk import EwmaCovariance, RiskScaler
-from pmx.signals import FallbackEngine, Routing, Signal, SignalEngine, SignalRouter, engines_of, fallback_of
+from pmx.signals import FallbackEngine, Routing, Signal, SignalEngine, SignalRouter
+from pmx.signals.asking import answered, asked, checked_engines
 
 Array = NDArray[np.float64]
 Position = tuple[str, str]
@@ -61,6 +61,9 @@ class Desk:
     ------
     DataError
         When there is no position at all, or one is of an unknown bucket.
+    SignalError
+        When something given as an engine is none: a class, a name, or without ``source`` and ``signals``; or when its
+        source is unknown to the policy.
 
     Examples
     --------
@@ -81,8 +84,9 @@ class Desk:
     ) -> None:
         self.policy = policy
         self.symbols = tuple(symbols)
-        self.fallbacks = tuple(engine for engine in engines if isinstance(engine, FallbackEngine))
-        plain = [engine for engine in engines if not isinstance(engine, FallbackEngine)]
+        given = _objects(engines)
+        self.fallbacks = tuple(engine for engine in given if isinstance(engine, FallbackEngine))
+        plain = [engine for engine in given if not isinstance(engine, FallbackEngine)]
         self.oversight = Oversight(policy, self.symbols, plain, judge)
         self.engines = self.oversight.engines
         self.router = SignalRouter(policy)
@@ -101,7 +105,7 @@ class Desk:
         self._columns = pd.Index(self.symbols)
         self._row = {position: row for row, position in enumerate(universe)}
         self._at = self._places()
-        self._heard: tuple[Signal, ...] = ()
+        self._heard: dict[str, tuple[Any, list[Signal]]] = {}  # by symbol: when, and what was said
         self._observed: Any = None
         self._closes: Array = np.full(len(self.symbols), np.nan)
 
@@ -180,32 +184,60 @@ class Desk:
     def signals(self, prices: pd.DataFrame | History) -> list[Signal]:
         """Ask every engine; where a symbol has no price now, its last signals stand until it counts as delisted.
 
+        Those are the signals of its last price, also where the desk was not asked then: a new desk says what one says
+        that has been there all along. Only a fallback engine is never asked about an earlier row.
+
         Raises
         ------
         DataError
             When an engine names a symbol that there are no prices for.
+        SignalError
+            When an engine's answer is no list of signals.
         """
         known = History.of(prices)
         priced = np.isfinite(known.closes[-1]).tolist()
-        fresh = dict(zip(self.symbols, priced, strict=True))
-        waiting: set[str] = set()
-        if not all(priced):
-            waiting = {symbol for symbol, now in fresh.items() if not now}.difference(self.silent(known))
-        heard = [signal for signal in self._heard if signal.symbol in waiting]
-        frame = known.frame
+        waiting = [] if all(priced) else self._waiting(known, priced)
+        heard = [signal for symbol in waiting for signal in self._heard[symbol][1]]
+        fresh = [symbol for symbol, now in zip(self.symbols, priced, strict=True) if now]
+        heard += self._ask(known, len(known.closes) - 1)
+        if self.policy.signal_routing_config.enable_llm_fallback:
+            for fallback in self.fallbacks:
+                late = self._last_resort(fallback, known.frame, heard, fresh)
+                for signal in late:
+                    self._heard[signal.symbol][1].append(signal)
+                heard += late
+        return heard
+
+    def _waiting(self, known: History, priced: Sequence[bool]) -> list[str]:
+        """Return the symbols without a price now whose last signals stand, after asking for those not yet heard."""
+        gone = set(self.silent(known))
+        waiting = [s for s, now in zip(self.symbols, priced, strict=True) if not (now or s in gone)]
+        unheard = set()
+        for symbol in waiting:
+            row = int(np.flatnonzero(np.isfinite(known.closes[:, self.symbols.index(symbol)]))[-1])
+            if symbol not in self._heard or self._heard[symbol][0] != known.table.index[row]:
+                unheard.add(row)
+        for row in sorted(unheard):
+            self._ask(known, row)
+        return waiting
+
+    def _ask(self, known: History, row: int) -> list[Signal]:
+        """Return, and remember, what the engines say at a row of those symbols that have a price there."""
+        frame, date = known.table.iloc[: row + 1], known.table.index[row]
+        priced = np.isfinite(known.closes[row]).tolist()
+        said: dict[str, list[Signal]] = {symbol: [] for symbol, now in zip(self.symbols, priced, strict=True) if now}
+        heard = []
         for engine in self.engines:
-            for signal in engine.signals(frame):
-                if signal.symbol not in fresh:
+            for signal in asked(engine, frame):
+                if signal.symbol in said:
+                    heard.append(signal)
+                    said[signal.symbol].append(signal)
+                elif signal.symbol not in self.symbols:
                     raise DataError(
                         f"engine {signal.source} gave a signal for {signal.symbol}, which has no price column; "
                         "add its prices or drop the signal"
                     )
-                if fresh[signal.symbol]:
-                    heard.append(signal)
-        if self.policy.signal_routing_config.enable_llm_fallback:
-            for fallback in self.fallbacks:
-                heard += self._last_resort(fallback, frame, heard, [symbol for symbol in fresh if fresh[symbol]])
-        self._heard = tuple(heard)
+        self._heard |= {symbol: (date, signals) for symbol, signals in said.items()}
         return heard
 
     def _last_resort(
@@ -213,10 +245,10 @@ class Desk:
     ) -> list[Signal]:
         """Ask an engine about the symbols on which all others are silent, where its bucket admits them."""
         silent = self.router.silent(heard, priced)
-        asked = [symbol for symbol in silent if self.router.bucket_for(engine.source, symbol) is not None]
-        signals = engine.signals_for(frame, asked) if asked else []
+        wanted = [symbol for symbol in silent if self.router.bucket_for(engine.source, symbol) is not None]
+        signals = answered(engine, engine.signals_for(frame, wanted)) if wanted else []
         for signal in signals:
-            if signal.symbol not in asked:
+            if signal.symbol not in wanted:
                 raise DataError(
                     f"fallback engine {signal.source} gave a signal for {signal.symbol}, which it was not asked about; "
                     "answer about the given symbols only"
@@ -291,45 +323,13 @@ class Desk:
         return matrix[self._at], unknown
 
 
-def default_engines(policy: Policy, symbols: Sequence[str], names: Sequence[str] | None = None) -> list[SignalEngine]:
-    """Return the engines that the policy switches on, or those that are named, priced for these symbols.
-
-    Their round-trip cost is ``round_trip_cost_bps``, or else twice one side of ``execution.yml``'s costs.
-
-    Raises
-    ------
-    SignalError
-        As `pmx.signals.engines_of`.
-
-    Examples
-    --------
-    >>> import pmx
-    >>> [engine.source for engine in default_engines(pmx.load_policy(), ["SP500"])]
-    ['time_series_core']
-    """
-    return engines_of(policy, _round_trip(policy, symbols), names)
-
-
-def fallback_engines(policy: Policy, symbols: Sequence[str], *, api_key: str | None = None) -> list[FallbackEngine]:
-    """Return the language model that the policy switches on, priced for these symbols; none where it is off.
-
-    It is for live cycles only: give ``[*default_engines(...), *fallback_engines(...)]`` to the desk.
-
-    Raises
-    ------
-    SignalError
-        If its endpoint or its key is malformed.
-
-    Examples
-    --------
-    >>> import pmx
-    >>> fallback_engines(pmx.load_policy(), ["SP500"])
-    []
-    """
-    fallback = fallback_of(policy, _round_trip(policy, symbols), api_key=api_key)
-    return [] if fallback is None else [fallback]
-
-
-def _round_trip(policy: Policy, symbols: Sequence[str]) -> dict[str, float]:
-    costs = CostModel.from_policy(policy)
-    return {symbol: 2.0 * costs.rate(symbol) for symbol in symbols}
+def _objects(engines: Sequence[SignalEngine | FallbackEngine]) -> tuple[SignalEngine | FallbackEngine, ...]:
+    """Return engines; a name, for which only the policy knows the engine, is refused."""
+    given = checked_engines(engines)
+    for engine in given:
+        if isinstance(engine, str):
+            raise SignalError(
+                f"engine {engine!r} is a name, not an engine; make it with "
+                f"pmx.execution.default_engines(policy, symbols, [{engine!r}])"
+            )
+    return given

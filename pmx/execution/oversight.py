@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from pmx.execution.costs import CostModel
@@ -9,6 +10,8 @@ from pmx.policy import Policy
 from pmx.signals import SignalEngine
 from pmx.signals.judged_engine import JudgedEngine
 from pmx.signals.success import Verdict
+
+log = logging.getLogger("pmx.execution")
 
 #: The gate that wins where two are asked for: the one that lets less through.
 _STRICTNESS = {"reduce_only": 0, "exit": 1}
@@ -36,12 +39,13 @@ class Oversight:
 
     def __init__(self, policy: Policy, symbols: Sequence[str], engines: Sequence[SignalEngine], judge: bool) -> None:
         self._shuts = policy.barbell.enable_barbell_validation
-        self._mode = policy.execution.gate_mode
+        self._mode = policy.forecaster_monitoring.gate.mode or policy.execution.gate_mode
         self.engines: tuple[SignalEngine, ...] = tuple(engines)
         if self._shuts or judge:
             costs = CostModel.from_policy(policy)
             round_trip = {symbol: 2.0 * costs.rate(symbol) for symbol in symbols}
             sources = policy.quant_success_config.judged_sources
+            _warn_of_unjudged(engines, sources)
             self.engines = tuple(
                 JudgedEngine(engine, policy, round_trip) if engine.source in sources else engine for engine in engines
             )
@@ -54,10 +58,24 @@ class Oversight:
 
     @property
     def gated(self) -> dict[str, str]:
-        """Return the symbols whose gate is shut at that bar, with the policy's ``execution.gate_mode``."""
+        """Return the symbols whose gate is shut at that bar, and how: ``forecaster_monitoring.gate.mode``.
+
+        A gate is one rule for a symbol: it holds for what every engine, judged or not, and every bucket wants of it.
+        """
         if not self._shuts:
             return {}
         return dict.fromkeys(sorted(symbol for engine in self._judged for symbol in engine.gated), self._mode)
+
+
+def _warn_of_unjudged(engines: Sequence[SignalEngine], sources: Sequence[str]) -> None:
+    unjudged = [engine.source for engine in engines if engine.source not in sources]
+    if unjudged:
+        log.warning(
+            "nobody judges the signals of %s: quant_success_config.judged_sources is [%s]; they get no verdict and no "
+            "line in an audit log, and shut no gate",
+            ", ".join(unjudged),
+            ", ".join(sources),
+        )
 
 
 def strictest(*gates: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ The backtest, the paper loop and live use all call :func:`step`; there is no sec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from pmx.execution.history import History
 from pmx.execution.oversight import strictest
 from pmx.portfolio import PortfolioSnapshot, compute_nav
 from pmx.projection import Allocation
-from pmx.signals import Routing
+from pmx.signals import Routing, Signal
 from pmx.signals.success import Verdict
 
 Array = NDArray[np.float64]
@@ -105,6 +105,10 @@ class Step:
         The policy's buckets.
     verdicts : tuple of Verdict
         On the signals of this bar, where they are judged.
+    gates : mapping of symbol to {"reduce_only", "exit"}
+        Those that their verdicts have shut; gates for other reasons are not among them.
+    signals : tuple of Signal
+        What the engines said, last signals that stand among them; none when weights were given instead.
     """
 
     as_of: date | Any
@@ -115,6 +119,8 @@ class Step:
     scales: Array
     buckets: tuple[str, ...]
     verdicts: tuple[Verdict, ...] = ()
+    gates: Mapping[str, str] = field(default_factory=dict)
+    signals: tuple[Signal, ...] = ()
 
     @cached_property
     def risk_scale(self) -> pd.Series:
@@ -136,7 +142,7 @@ def step(
     A symbol without a price now keeps its last signals. One without a price in more than ``execution.max_stale_bars``
     rows, and one too new for a covariance that a rule needs, is gated with ``exit``. With
     ``barbell.enable_barbell_validation``, so is a risk symbol whose signals have gone bad, with
-    ``execution.gate_mode``.
+    ``forecaster_monitoring.gate.mode``.
 
     Parameters
     ----------
@@ -185,16 +191,20 @@ def step(
     }
     routing: Routing | None = None
     verdicts: tuple[Verdict, ...] = ()
+    shut: dict[str, str] = {}
+    signals: list[Signal] = []
     if targets is None:
         risk_scale = dict(zip(buckets, scales.tolist(), strict=True))
-        routing = desk.router.route(desk.signals(known), desk.held(holdings.weights), risk_scale)
-        inputs["gated"] = strictest(inputs["gated"], desk.oversight.gated)
+        signals = desk.signals(known)
+        routing = desk.router.route(signals, desk.held(holdings.weights), risk_scale)
+        shut = desk.oversight.gated
+        inputs["gated"] = strictest(inputs["gated"], shut)
         verdicts = desk.oversight.verdicts
         allocation = desk.projector.solve(desk.wishes(routing), **inputs)
     else:
         allocation = desk.projector.project(targets, **inputs)
     weights = _in_order(allocation, desk.index)
-    return Step(known.now, holdings.nav, routing, allocation, weights, scales, buckets, verdicts)
+    return Step(known.now, holdings.nav, routing, allocation, weights, scales, buckets, verdicts, shut, tuple(signals))
 
 
 def _in_order(allocation: Allocation, index: pd.MultiIndex) -> Array:

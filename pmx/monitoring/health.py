@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pmx.errors import LedgerError
 from pmx.execution import AuditLine
 from pmx.signals.success import Result
 
@@ -28,7 +30,7 @@ class Health:
     fail_fraction, negative_profit_fraction : float
         Of these; NaN where there is none.
     reasons : tuple of str
-        Ceilings that were passed; empty if healthy, or if too little is known.
+        Ceilings that were passed, and that the log has ended, if it has; empty if healthy, or if too little is known.
     concluded : bool
         Whether there were ``min_signals`` verdicts.
     table : DataFrame
@@ -45,11 +47,11 @@ class Health:
 
     @property
     def healthy(self) -> bool:
-        """Return whether no ceiling was passed."""
+        """Return whether there are no reasons to think otherwise."""
         return not self.reasons
 
 
-def health_of(lines: Sequence[AuditLine], config: ForecasterMonitoring) -> Health:
+def health_of(lines: Sequence[AuditLine], config: ForecasterMonitoring, *, not_before: date | None = None) -> Health:
     """Judge a forecaster by the latest lines of its audit log.
 
     Parameters
@@ -58,10 +60,17 @@ def health_of(lines: Sequence[AuditLine], config: ForecasterMonitoring) -> Healt
         In the order of the log. Unproven signals among them are passed over.
     config : ForecasterMonitoring
         ``policy.forecaster_monitoring``: how many verdicts, and the ceilings.
+    not_before : date, optional
+        A log without a line, or whose last one is of an earlier day, is unhealthy: whoever wrote it has stopped.
 
     Returns
     -------
     Health
+
+    Raises
+    ------
+    LedgerError
+        If ``not_before`` is given, and the last line has no date.
 
     Examples
     --------
@@ -83,7 +92,7 @@ def health_of(lines: Sequence[AuditLine], config: ForecasterMonitoring) -> Healt
     frame["negative_profit"] = frame["expected_profit"] < 0.0
     fails, negative = float(frame["fail"].mean()), float(frame["negative_profit"].mean())
     concluded = len(latest) >= config.min_signals
-    reasons = []
+    reasons = [] if not_before is None else _ended(lines, not_before)
     if concluded:
         for share, ceiling, what in (
             (fails, config.max_fail_fraction, "of the verdicts are FAIL: above max_fail_fraction"),
@@ -96,6 +105,18 @@ def health_of(lines: Sequence[AuditLine], config: ForecasterMonitoring) -> Healt
             if share > ceiling:
                 reasons.append(f"{share:.1%} {what}, {ceiling:.1%}")
     return Health(len(latest), fails, negative, tuple(reasons), concluded, _by_symbol(frame))
+
+
+def _ended(lines: Sequence[AuditLine], not_before: date) -> list[str]:
+    """Return that a log has ended, if it has."""
+    if not lines:
+        return ["the log has no line"]
+    last = lines[-1]
+    try:
+        day = last.moment.date()
+    except ValueError as error:
+        raise LedgerError(f"audit log: line {last.number}: {error}; leave the age of the log out") from error
+    return [] if day >= not_before else [f"the last line is of {last.date}, before {not_before:%Y-%m-%d}"]
 
 
 def health_table(health: Health) -> pd.DataFrame:

@@ -159,6 +159,13 @@ def _rules(result: BacktestResult) -> Iterator[str]:
     ledger = tables.ledger_table(result)
     marks = ["bites" if cell != tables.NONE else "" for cell in ledger["mean price"]]
     yield table(ledger, text=("rule", "source"), marks=marks)
+    if len(result.gates):
+        yield heading("Gates of validation", 3)
+        yield paragraph(
+            "A gate shuts on a symbol whose signals kept failing, and opens when they have been right again, or when "
+            "nothing has been heard of them for long. The dates are those of the decisions that did it."
+        )
+        yield table(tables.gates_table(result), text=("symbol", "mode", "shut", "opened"))
 
 
 def _cuts(result: BacktestResult) -> Iterator[str]:

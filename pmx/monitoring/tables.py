@@ -100,6 +100,20 @@ def rules_table(allocation: Allocation) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
+def gates_table(result: BacktestResult) -> pd.DataFrame:
+    """Return one row for each time that a gate of validation was shut."""
+    gates = result.gates
+    return pd.DataFrame(
+        {
+            "symbol": gates["symbol"],
+            "mode": gates["mode"],
+            "shut": [f"{day:%Y-%m-%d}" for day in gates["shut"]],
+            "opened": [NONE if pd.isna(day) else f"{day:%Y-%m-%d}" for day in gates["opened"]],
+            "decisions": gates["decisions"].map("{:,}".format),
+        }
+    )
+
+
 def ledger_table(result: BacktestResult) -> pd.DataFrame:
     """Return one row a rule: on how many days it was in force and binding, and what it cost on average."""
     lines = [

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Rules that moved less than this are taken together, fraction of NAV: a twentieth of a basis point.
 SMALL = 5e-6
+#: A move of no more than this is rounding and has no step.
+ROUNDING = 1e-12
 #: Most steps of a walk.
 MOST = 10
 #: Opposing rules are told by their sum where one by one they would lead further than this many times the larger of
@@ -174,7 +176,7 @@ def add_up(allocation: Allocation, chosen: np.ndarray, name: str, *, residual: b
     table = allocation.attribution
     sums = _sides(allocation, chosen, table)
     steps = [Step(rule, {rule: move}, move) for rule, move in zip(table.columns[1:-1], sums[1:-1], strict=True)]
-    steps = [step for step in steps if step.move.any()]
+    steps = [step for step in steps if np.abs(step.move).max() > ROUNDING]
     target, weight = sums[0], sums[-1]
     if residual and allocation.residual_symbol == name and allocation.residual:
         rest = np.array([allocation.residual, 0.0])

@@ -37,6 +37,7 @@ def problems_of(policy: Policy) -> Iterator[Finding]:
     yield from _priorities(policy)
     yield from _windows(policy)
     yield from _success_criteria(policy)
+    yield from _sources_of_engines(policy)
     if policy.options_config.options_trading.enabled:
         what = "is true, but derivatives are not valued yet, so their risk cannot be limited"
         yield "options_config.options_trading.enabled", what, "set it to false"
@@ -223,8 +224,13 @@ def _windows(policy: Policy) -> Iterator[Finding]:
             what = f"is {section.min_observations}, above window {section.window}, so it can never be met"
             yield f"{key}.min_observations", what, "lower it or widen the window"
     calibration = policy.signal_routing_config.calibration
-    if calibration.min_outcomes > calibration.window:
-        what = f"is {calibration.min_outcomes}, above window {calibration.window}, so it can never be met"
+    engines = policy.signal_routing_config.engines
+    bars = max(engines.time_series.horizon, engines.machine_learning.horizon)
+    if calibration.method != "none" and calibration.min_outcomes * bars > calibration.window:
+        what = (
+            f"is {calibration.min_outcomes}, but of {calibration.window} outcomes (window), each over {bars} bars, "
+            f"one a bar, only {calibration.window // bars} share no bars"
+        )
         yield "signal_routing_config.calibration.min_outcomes", what, "lower it or widen the window"
     health = policy.forecaster_monitoring
     if health.min_signals > health.lookback_signals:
@@ -233,8 +239,13 @@ def _windows(policy: Policy) -> Iterator[Finding]:
     if health.gate.close_after > health.gate.window:
         what = f"is {health.gate.close_after}, above window {health.gate.window}, so the gate could never shut"
         yield "forecaster_monitoring.gate.close_after", what, "lower it or widen the window"
+    gate = health.gate
+    least_shut = max(gate.reopen_after, gate.min_bars_closed)
+    if gate.expires_after is not None and gate.expires_after < least_shut:
+        what = f"is {gate.expires_after}, below {least_shut}, the greater of reopen_after and min_bars_closed"
+        yield "forecaster_monitoring.gate.expires_after", what, "raise it: silence opens a gate no sooner than proof"
     success = policy.quant_success_config
-    horizon = success.horizon_bars or policy.signal_routing_config.engines.time_series.horizon
+    horizon = _longest_horizon(policy)
     if policy.barbell.enable_barbell_validation and success.min_judged + horizon - 1 > success.lookback_bars:
         what = (
             f"is {success.lookback_bars}, too few for {success.min_judged} signals (min_judged) with a horizon of "
@@ -243,8 +254,35 @@ def _windows(policy: Policy) -> Iterator[Finding]:
         yield "quant_success_config.lookback_bars", what, "lengthen it, or lower min_judged"
 
 
+def _sources_of_engines(policy: Policy) -> Iterator[Finding]:
+    """Find engines that are switched on, and whose signals the router would not know."""
+    routing = policy.signal_routing_config
+    for key, on, source in (
+        ("engines.machine_learning.enabled", routing.engines.machine_learning.enabled, "ml_secondary"),
+        ("enable_llm_fallback", routing.enable_llm_fallback, "llm_fallback"),
+    ):
+        if on and routing.sources and source not in routing.sources:
+            what = f"is true, but {source!r}, under which it speaks, is none of signal_routing_config.sources"
+            yield f"signal_routing_config.{key}", what, did_you_mean(source, tuple(routing.sources))
+
+
+def _longest_horizon(policy: Policy) -> int:
+    """Return the longest horizon by which a source is judged, of those whose horizon the policy knows."""
+    success, engines = policy.quant_success_config, policy.signal_routing_config.engines
+    if success.horizon_bars is not None:
+        return success.horizon_bars
+    own = {"time_series_core": engines.time_series.horizon, "ml_secondary": engines.machine_learning.horizon}
+    return max((own[source] for source in success.judged_sources if source in own), default=engines.time_series.horizon)
+
+
 def _success_criteria(policy: Policy) -> Iterator[Finding]:
     success = policy.quant_success_config
+    # A policy may leave out the shipped engine and its source, and judged_sources as it is.
+    sources = (*policy.signal_routing_config.sources, *type(success)().judged_sources)
+    for number, name in enumerate(success.judged_sources):
+        if name not in sources:
+            key = f"quant_success_config.judged_sources.{number}"
+            yield key, f"is no source of signal_routing_config: {name!r}", did_you_mean(name, sources)
     known = tuple(name for name in success.field_names() if name.startswith(("min_", "max_")))
     named = [(f"hard_criteria.{number}", name) for number, name in enumerate(success.hard_criteria)]
     named += [(f"score_weights.{name}", name) for name in success.score_weights]

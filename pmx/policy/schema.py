@@ -187,8 +187,9 @@ Member = Literal["ar_garch", "har_garch", "theta", "sarimax", "singular_spectrum
 
 
 def _all_different(members: tuple[Member, ...]) -> tuple[Member, ...]:
-    if len(set(members)) < len(members):
-        raise ValueError("names one twice; name each once")
+    twice = sorted({member for member in members if members.count(member) > 1})
+    if twice:
+        raise ValueError(f"names {', '.join(twice)} twice; name each once")
     return members
 
 
@@ -196,7 +197,12 @@ class TimeSeriesEngine(Section):
     """The ensemble of time-series models."""
 
     enabled: bool = True
-    members: Annotated[tuple[Member, ...], Field(min_length=1), AfterValidator(_all_different)] = ("ar_garch",)
+    members: Annotated[tuple[Member, ...], Field(min_length=1), AfterValidator(_all_different)] = (
+        "ar_garch",
+        "har_garch",
+        "theta",
+        "singular_spectrum",
+    )
     horizon: Annotated[int, Field(ge=1)] = 10  # bars
     lags: Annotated[int, Field(ge=1, le=20)] = 1
     window: Annotated[int, Field(ge=100)] = 1000
@@ -205,10 +211,10 @@ class TimeSeriesEngine(Section):
     volatility: Literal["GARCH", "GJR", "EGARCH"] = "GARCH"
     distribution: Literal["normal", "t"] = "normal"
     seasonal_period: Annotated[int, Field(ge=2, le=260)] = 5  # of sarimax, bars
-    weight_bars: Annotated[int, Field(ge=20)] = 252
+    weight_bars: Annotated[int, Field(ge=20)] = 504
     score_bars: Annotated[int, Field(ge=20)] = 504
     weight_shrinkage: Fraction = 0.5
-    evidence: NonNegative = 0.0  # t statistic
+    evidence: NonNegative = 1.0  # t statistic
     workers: Annotated[int, Field(ge=1)] = 1
     round_trip_cost_bps: NonNegative | None = None  # None: twice one side of the costs in execution.yml
 
@@ -240,6 +246,7 @@ class LanguageModelEngine(Section):
     endpoint: Name = "http://127.0.0.1:11434/v1"
     model: Name | None = None  # None: no language model is asked
     api_key_file: Name | None = None  # a file that holds the key; None: no key
+    ca_file: Name | None = None  # PEM of the authorities to believe over https; None: those compiled into OpenSSL
     timeout_seconds: Annotated[float, Field(gt=0.0, le=600.0, allow_inf_nan=False)] = 30.0  # for all of one question
     max_response_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = 262_144  # headers included
     max_symbols: Annotated[int, Field(ge=1, le=500)] = 50  # in one question
@@ -263,7 +270,7 @@ class CalibrationRule(Section):
 
     method: Literal["none", "isotonic", "platt"] = "none"
     window: Annotated[int, Field(ge=50)] = 5000  # latest outcomes, over all symbols, in a fit
-    min_outcomes: Annotated[int, Field(ge=50)] = 500
+    min_outcomes: Annotated[int, Field(ge=50)] = 100  # that share no bars
     refit_every: Annotated[int, Field(ge=1)] = 63  # rows of the price table
 
 
@@ -285,7 +292,7 @@ class QuantSuccess(Section):
     """``quant_success_config.yml``: what a time-series signal must have shown to pass."""
 
     judged_sources: tuple[Name, ...] = ("time_series_core",)
-    horizon_bars: Annotated[int, Field(ge=1)] | None = None  # None: that of the time-series engine
+    horizon_bars: Annotated[int, Field(ge=1)] | None = None  # None: each engine's own
     lookback_bars: Annotated[int, Field(ge=20)] = 252
     min_judged: Annotated[int, Field(ge=2)] = 20
     folds: Annotated[int, Field(ge=1, le=50)] = 4
@@ -308,6 +315,8 @@ class GateRule(Section):
     close_after: Annotated[int, Field(ge=1)] = 5  # FAIL verdicts among them that close the gate
     reopen_after: Annotated[int, Field(ge=1)] = 10  # PASS verdicts in a row that open it
     min_bars_closed: Annotated[int, Field(ge=1)] = 20
+    expires_after: Annotated[int, Field(ge=1)] | None = 252  # bars without a FAIL that open it unproven; None: never
+    mode: Literal["reduce_only", "exit"] | None = "exit"  # None: execution.gate_mode
 
 
 class ForecasterMonitoring(Section):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -61,7 +61,8 @@ def validate(data: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, S
         try:
             sections[name] = model.model_validate(value)
         except ValidationError as error:
-            problems += [_problem(name, detail, sources) for detail in error.errors(include_url=False)]
+            found = error.errors(include_url=False)
+            problems += [_problem(name, detail, sources) for detail in found if not _follows(detail, found)]
     raise_if_any(problems)
     return sections
 
@@ -73,6 +74,12 @@ def _with_tuples(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_with_tuples(item) for item in value)
     return value
+
+
+def _follows(detail: Any, found: Sequence[Any]) -> bool:
+    """Return whether a list is only too short because entries of it were refused, which is said by itself."""
+    place = detail["loc"]
+    return detail["type"] == "too_short" and any(other["loc"][: len(place)] == place != other["loc"] for other in found)
 
 
 def _problem(section: str, detail: Any, sources: Mapping[str, str]) -> Problem:
@@ -89,8 +96,18 @@ def _problem(section: str, detail: Any, sources: Mapping[str, str]) -> Problem:
     elif kind == "literal_error":
         remedy = f"write one of {context['expected']}"
     elif kind in _LIMITS:
-        what += f", which is not {_LIMITS[kind]} {next(iter(context.values())):g}"
-        remedy = "write a number within the limit (fractions of NAV run from 0 to 1: 0.7, not 70)"
+        limit = next(iter(context.values()))
+        bound = f"{_LIMITS[kind]} {limit:g}"
+        what += f", which is not {bound}"
+        remedy = f"write a {'whole number' if _is_whole(path) else 'number'} {bound}"
+        if kind.startswith("less") and limit == 1:
+            remedy += " (fractions run from 0 to 1: 0.7, not 70)"
+    elif kind == "too_short":
+        what += ", not a list with an entry"
+        remedy = "name at least one"
+    elif kind == "value_error":
+        fault, _, remedy = str(context["error"]).partition("; ")
+        what += f", which {fault}"
     elif kind == "string_pattern_mismatch":
         what, remedy = f"{shown(value)} is not a plain name", "use letters, digits, _ and -"
     else:
@@ -103,6 +120,12 @@ def _problem(section: str, detail: Any, sources: Mapping[str, str]) -> Problem:
         elif kind in _NUMBER and value is None:
             remedy = "write the number (null is no limit, and this key needs one)"
     return Problem(locate(sources, key), key, what, remedy)
+
+
+def _is_whole(path: tuple[str | int, ...]) -> bool:
+    """Return whether a key wants a whole number, or null."""
+    wanted = type_at(path)
+    return int in (get_args(wanted) or (wanted,)) or any(get_args(part)[:1] == (int,) for part in get_args(wanted))
 
 
 _LIMITS = {

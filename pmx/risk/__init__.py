@@ -4,7 +4,7 @@ from pmx.risk.barbell import BarbellConstraint
 from pmx.risk.covariance import EwmaCovariance
 from pmx.risk.drawdown import Drawdown
 from pmx.risk.gate import Gate, Gates, may_be_gated
-from pmx.risk.recursion import EwmaVariance, VarianceProcess, checked_return
+from pmx.risk.recursion import RISKMETRICS_DECAY, EwmaVariance, VarianceProcess, checked_return
 from pmx.risk.scaler import BucketRiskState, RiskScaler, RiskScalerConfig, compute_scaling_factor
 from pmx.risk.volatility import (
     ArchFit,
@@ -16,6 +16,7 @@ from pmx.risk.volatility import (
 )
 
 __all__ = [
+    "RISKMETRICS_DECAY",
     "ArchFit",
     "BadFit",
     "BarbellConstraint",

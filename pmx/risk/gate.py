@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    r"""Shut after k bad verdicts of the last m; open again after k′ good ones in a row, and not too soon.
+    r"""Shut after k bad verdicts of the last m; open after k′ good ones in a row, or none bad for long; not too soon.
 
     Between the two it stays as it is, so a verdict or two move nothing. From one shutting to the next it takes at
     least
@@ -23,11 +23,15 @@ class Gate:
     Parameters
     ----------
     rule : GateRule
-        m, k, k′ and the least time shut: ``policy.forecaster_monitoring.gate``.
+        m, k, k′, the least time shut, and e, the bars without a bad verdict after which it opens unproven:
+        ``policy.forecaster_monitoring.gate``.
 
     Notes
     -----
     Verdicts from before the last switch do not count: a gate that opens has to be given k fresh reasons to shut.
+
+    Who says nothing any more can prove nothing, and after e bars what shut the gate is no longer in anybody's record.
+    A policy has :math:`e \ge \max(k', \text{min bars closed})`, so that the bound above holds whichever way it opens.
 
     Examples
     --------
@@ -37,12 +41,13 @@ class Gate:
     [False, False, True, True, True, False, False]
     """
 
-    __slots__ = ("_bars_shut", "_good_run", "_recent", "_rule", "shut")
+    __slots__ = ("_bars_shut", "_good_run", "_quiet", "_recent", "_rule", "shut")
 
     def __init__(self, rule: GateRule) -> None:
         self._rule = rule
         self._recent: deque[bool] = deque(maxlen=rule.window)
         self._good_run = 0
+        self._quiet = 0
         self._bars_shut = 0
         self.shut = False
 
@@ -57,9 +62,12 @@ class Gate:
         """
         if self.shut:
             self._bars_shut += 1
+            self._quiet = 0 if bad else self._quiet + 1
             if bad is not None:
                 self._good_run = 0 if bad else self._good_run + 1
-            if self._good_run >= self._rule.reopen_after and self._bars_shut >= self._rule.min_bars_closed:
+            proven = self._good_run >= self._rule.reopen_after
+            expired = self._rule.expires_after is not None and self._quiet >= self._rule.expires_after
+            if (proven or expired) and self._bars_shut >= self._rule.min_bars_closed:
                 self._switch(shut=False)
         elif bad is not None:
             self._recent.append(bad)
@@ -70,7 +78,7 @@ class Gate:
     def _switch(self, shut: bool) -> None:
         self.shut = shut
         self._recent.clear()
-        self._good_run = self._bars_shut = 0
+        self._good_run = self._quiet = self._bars_shut = 0
 
 
 class Gates:

@@ -16,6 +16,8 @@ ModelName = Literal["GARCH", "GJR", "EGARCH"]
 
 #: A larger return is a mistake of units or data, not a market.
 MAX_RETURN = 1e6
+#: Weight of yesterday in a variance of daily returns, as RiskMetrics has it.
+RISKMETRICS_DECAY = 0.94
 _MEAN_ABS_NORMAL = math.sqrt(2.0 / math.pi)
 #: Keeps exp(log variance) and its reciprocal finite.
 _MAX_LOG_VARIANCE = 700.0

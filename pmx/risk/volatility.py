@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pmx.errors import DataError, PolicyError
-from pmx.risk.recursion import MAX_RETURN, EwmaVariance, ModelName, VarianceProcess, checked_return
+from pmx.risk.recursion import MAX_RETURN, RISKMETRICS_DECAY, EwmaVariance, ModelName, VarianceProcess, checked_return
 
 FloatArray = npt.NDArray[np.float64]
 DistributionName = Literal["normal", "t"]
@@ -267,7 +267,7 @@ class GarchVolatility:
         window: int = 1000,
         refit_every: int = 63,
         min_observations: int = 250,
-        ewma_decay: float = 0.94,
+        ewma_decay: float = RISKMETRICS_DECAY,
         periods_per_year: float = 252.0,
     ) -> None:
         for name, value, valid, limit in (

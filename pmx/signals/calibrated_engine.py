@@ -16,6 +16,7 @@ from pmx.signals.types import Signal, SignalEngine
 
 if TYPE_CHECKING:
     from pmx.policy.schema import CalibrationRule
+    from pmx.signals.forecasting import ForecastBundle
 
 
 class CalibratedEngine:
@@ -41,9 +42,11 @@ class CalibratedEngine:
 
     Notes
     -----
-    A HOLD has no outcome to be right about; it stays as it is. So do all signals until ``min_outcomes`` are known, and
-    while all or none of them were right. A calibrated confidence can lie below one half: the source is then wrong more
-    often than not, and ``min_confidence`` drops it.
+    A HOLD has no outcome to be right about; it stays as it is. So do all signals until ``min_outcomes`` separate
+    outcomes are known, and while all or none of them were right. Outcomes of one symbol that begin less than a horizon
+    apart share bars and are not separate: ten signals on ten days in a row, ten bars ahead, are little more than one.
+    Those of different symbols count as separate, although symbols that move together are less than that. A calibrated
+    confidence can lie below one half: the source is then wrong more often than not, and ``min_confidence`` drops it.
 
     Examples
     --------
@@ -74,6 +77,11 @@ class CalibratedEngine:
         return self._rows.engine.source
 
     @property
+    def horizon(self) -> int:
+        """Return the bars of a symbol from a signal to its outcome."""
+        return self._horizon
+
+    @property
     def engine(self) -> SignalEngine:
         """Return the engine inside."""
         return self._rows.engine
@@ -82,6 +90,17 @@ class CalibratedEngine:
     def calibration(self) -> Calibration | None:
         """Return the map that is in use; None before the first."""
         return self._calibration
+
+    @property
+    def as_stated(self) -> list[Signal]:
+        """Return the signals of the last call to `signals` as the engine inside gave them."""
+        return list(self._signals)
+
+    @property
+    def forecasts(self) -> Mapping[str, ForecastBundle]:
+        """Return the forecasts of the engine inside, by symbol; none if it does not show any."""
+        bundles: Mapping[str, ForecastBundle] = getattr(self.engine, "forecasts", {})
+        return bundles
 
     @property
     def diagnostics(self) -> pd.DataFrame:
@@ -125,7 +144,8 @@ class CalibratedEngine:
 
     def _forget(self) -> None:
         self._records: dict[str, TrackRecord] = {}
-        self._outcomes: deque[tuple[float, bool]] = deque(maxlen=self._rule.window)
+        self._outcomes: deque[tuple[float, bool, bool]] = deque(maxlen=self._rule.window)  # stated, right, separate
+        self._bars_since: dict[str, int] = {}  # the last separate outcome
         self._calibration: Calibration | None = None
         self._signals: list[Signal] = []
         self._read = 0
@@ -137,19 +157,26 @@ class CalibratedEngine:
             if record is None:
                 record = self._records[symbol] = TrackRecord(self._horizon)
             record.add(close, said.get(symbol))
+            self._bars_since[symbol] = self._bars_since.get(symbol, self._horizon) + 1
             known = record.latest
             if known is not None and known[0] * known[2] != 0.0:
                 direction, confidence, total_return = known
-                self._outcomes.append((confidence, direction * total_return > 0.0))
+                separate = self._bars_since[symbol] >= self._horizon
+                if separate:
+                    self._bars_since[symbol] = 0
+                self._outcomes.append((confidence, direction * total_return > 0.0, separate))
         self._signals = signals
         self._read += 1
-        if self._read % self._rule.refit_every == 0 and len(self._outcomes) >= self._rule.min_outcomes:
+        if self._read % self._rule.refit_every == 0:
             self._refit()
 
     def _refit(self) -> None:
-        stated, right = zip(*self._outcomes, strict=True)
+        n_separate = sum(separate for _, _, separate in self._outcomes)
+        if n_separate < self._rule.min_outcomes:
+            return
+        stated, right, _ = zip(*self._outcomes, strict=True)
         if any(right) and not all(right):
-            self._calibration = fit_calibration(stated, right, self._method)
+            self._calibration = fit_calibration(stated, right, self._method, overlap=len(stated) / n_separate)
 
     def _calibrated(self, signal: Signal) -> Signal:
         if self._calibration is None or signal.direction == 0:

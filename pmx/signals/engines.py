@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from pmx.errors import SignalError
+from pmx.policy.problem import did_you_mean
 from pmx.signals.types import FallbackEngine, SignalEngine
 
 if TYPE_CHECKING:
     from pmx.policy import Policy
     from pmx.policy.schema import MachineLearningEngine, TimeSeriesEngine
+    from pmx.signals.language_model import Secret
 
 #: The engines that may be named, as in ``signal_routing_config.engines``, in the order in which they are built.
 ENGINES = ("time_series", "machine_learning")
@@ -21,7 +24,11 @@ _KEY = "signal_routing_config.engines"
 
 
 def engines_of(
-    policy: Policy, round_trip_cost: float | Mapping[str, float], names: Iterable[str] | None = None
+    policy: Policy,
+    round_trip_cost: float | Mapping[str, float],
+    names: Iterable[str] | None = None,
+    *,
+    progress: bool = False,
 ) -> list[SignalEngine]:
     """Return the engines that the policy switches on, or those that are named.
 
@@ -33,6 +40,9 @@ def engines_of(
         Cost of buying and selling again, fraction of the traded value, for engines with no ``round_trip_cost_bps``.
     names : iterable of str, optional
         Some of `ENGINES`, whether or not they are switched on.
+    progress : bool
+        Let the time-series engine show a progress bar where many fits are due at once, on standard error where that is
+        a terminal.
 
     Returns
     -------
@@ -59,9 +69,8 @@ def engines_of(
         from pmx.signals.time_series import TimeSeriesCore
 
         cost = _cost(config.time_series.round_trip_cost_bps, round_trip_cost)
-        engines.append(
-            _calibrated(policy, TimeSeriesCore(config.time_series, round_trip_cost=cost), config.time_series)
-        )
+        core = TimeSeriesCore(config.time_series, round_trip_cost=cost, progress=progress)
+        engines.append(_calibrated(policy, core, config.time_series))
     if "machine_learning" in wanted:
         from pmx.signals.machine_learning import MachineLearningSecondary
 
@@ -72,7 +81,7 @@ def engines_of(
 
 
 def fallback_of(
-    policy: Policy, round_trip_cost: float | Mapping[str, float], *, api_key: str | None = None
+    policy: Policy, round_trip_cost: float | Mapping[str, float], *, api_key: str | Secret | None = None
 ) -> FallbackEngine | None:
     """Return the language model that the policy switches on; None unless the switch is on and a model is named.
 
@@ -82,7 +91,7 @@ def fallback_of(
         Its ``signal_routing_config``.
     round_trip_cost : float or mapping of symbol to float
         As in `engines_of`.
-    api_key : str, optional
+    api_key : str or Secret, optional
         In place of the policy's ``api_key_file``.
 
     Raises
@@ -109,19 +118,28 @@ def fallback_of(
 
 
 def _known(names: Iterable[str]) -> set[str]:
+    if isinstance(names, str):
+        raise SignalError(f"names of engines are the text {names!r}, not a list; write [{names!r}]")
     wanted: set[str] = set()
     for name in names:
+        if not isinstance(name, str):
+            raise SignalError(f"engine {name!r} is no name; give engines themselves to pmx.backtest or a Desk")
         if name == FALLBACK:
             raise SignalError(
                 f"engine {name!r} cannot be named: a language model has read what came after any date of the past, so "
                 "only live cycles ask it, with enable_llm_fallback; leave it out"
             )
         if name not in ENGINES:
-            raise SignalError(f"engine {name!r} is unknown; {_KEY} has {', '.join(ENGINES)}")
+            raise SignalError(f"engine {name!r} is unknown; {_nearest(name)}{_KEY} has {', '.join(ENGINES)}")
         if name in wanted:
             raise SignalError(f"engine {name!r} is named twice; name it once")
         wanted.add(name)
     return wanted
+
+
+def _nearest(name: str) -> str:
+    """Return a guess at the engine that was meant, with a dash, or nothing."""
+    return f"{did_you_mean(name, ENGINES)} – " if get_close_matches(name, ENGINES) else ""
 
 
 def _calibrated(policy: Policy, engine: SignalEngine, config: TimeSeriesEngine | MachineLearningEngine) -> SignalEngine:

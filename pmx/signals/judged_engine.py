@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pmx.errors import DataError
+from pmx.errors import DataError, SignalError
 from pmx.risk import Gates
+from pmx.signals.router import SignalRouter
 from pmx.signals.success import Result, Verdict, judge
 from pmx.signals.track_record import RowByRow, TrackRecord
 from pmx.signals.types import Signal, SignalEngine
@@ -31,8 +33,20 @@ class JudgedEngine:
     round_trip_cost : mapping of symbol to float
         Cost of buying and selling again, fraction of the traded value.
 
+    Raises
+    ------
+    SignalError
+        If the engine states a horizon that is no number of bars.
+
     Notes
     -----
+    The outcome of a signal is that of ``quant_success_config.horizon_bars``; where that is null, of the engine's own
+    ``horizon``, if it or an engine inside it has one, and else of the time-series engine's.
+
+    A verdict moves a gate only where the router hears the signal: above ``min_edge`` and ``min_confidence`` of its
+    source, in a bucket that admits the symbol. A signal that is not heard gets its verdict, and enters the record, but
+    is a bar without a verdict to the gate.
+
     At bar t only outcomes that are known at t count, those of signals given at t − h or before. Signals are judged
     whether they were traded or not, so a symbol whose gate is shut can prove itself again.
 
@@ -54,7 +68,12 @@ class JudgedEngine:
     def __init__(self, engine: SignalEngine, policy: Policy, round_trip_cost: Mapping[str, float]) -> None:
         self._rows = RowByRow(engine)
         self._config = policy.quant_success_config
-        self._horizon = self._config.horizon_bars or policy.signal_routing_config.engines.time_series.horizon
+        self._horizon = (
+            self._config.horizon_bars
+            or _own_horizon(engine)
+            or policy.signal_routing_config.engines.time_series.horizon
+        )
+        self._router = SignalRouter(policy)
         self._periods = policy.risk_scaler.volatility.periods_per_year
         self._costs = dict(round_trip_cost)
         self._gates = Gates(policy)
@@ -69,6 +88,11 @@ class JudgedEngine:
     def engine(self) -> SignalEngine:
         """Return the engine inside."""
         return self._rows.engine
+
+    @property
+    def horizon(self) -> int:
+        """Return the bars from a signal to the outcome that it is judged by."""
+        return self._horizon
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -124,7 +148,7 @@ class JudgedEngine:
             if signal is not None:
                 outcomes = record.outcomes(self._config.lookback_bars)
                 verdict = judge(date, signal, outcomes, self._config, self._cost(symbol), self._periods)
-                if verdict.result is not Result.UNPROVEN:
+                if verdict.result is not Result.UNPROVEN and self._router.hears(signal):
                     bad[symbol] = verdict.result is Result.FAIL
                 verdicts.append(verdict)
         self._gates.update(bad)
@@ -136,3 +160,19 @@ class JudgedEngine:
         if symbol not in self._costs:
             raise DataError(f"no round-trip cost for {symbol!r}; add it to round_trip_cost")
         return self._costs[symbol]
+
+
+def _own_horizon(engine: SignalEngine) -> int | None:
+    """Return the bars that an engine says its signals are about, asking those that it wraps where it is silent."""
+    inner: Any = engine
+    while inner is not None:
+        horizon = getattr(inner, "horizon", None)
+        if horizon is not None:
+            if isinstance(horizon, bool) or not isinstance(horizon, Integral) or horizon < 1:
+                raise SignalError(
+                    f"engine {engine.source!r} has a horizon of {horizon!r}; give a number of bars ≥ 1, or set "
+                    "quant_success_config.horizon_bars"
+                )
+            return int(horizon)
+        inner = getattr(inner, "engine", None)
+    return None

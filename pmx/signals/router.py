@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pmx.errors import DataError, SignalError
+from pmx.policy.problem import did_you_mean
 from pmx.signals.routing import Decision, Routing
 from pmx.signals.sharing import Share, share_bucket
 from pmx.signals.types import Signal
@@ -146,6 +147,18 @@ class SignalRouter:
         spoken = {h.signal.symbol for h in self._hear(signals) if not h.dropped and not h.rank.fallback}
         return [symbol for symbol in symbols if symbol not in spoken]
 
+    def hears(self, signal: Signal) -> bool:
+        """Say whether a signal is above its source's thresholds and its bucket admits the symbol.
+
+        What other sources say may still drop it.
+
+        Raises
+        ------
+        SignalError
+            If the source is unknown to the policy.
+        """
+        return self._rank(signal.source, signal.symbol).admitted and not self._below_threshold(signal)
+
     def bucket_for(self, source: str, symbol: str) -> str | None:
         """Return the bucket that a source speaks for on a symbol, or None if that bucket does not admit it.
 
@@ -212,8 +225,8 @@ class SignalRouter:
             source = self._config.sources.get(speaker)
             if source is None:
                 raise SignalError(
-                    f"signal for {symbol!r}: source {speaker!r} is unknown; "
-                    f"signal_routing_config.sources has {', '.join(self._config.sources) or 'none'}"
+                    f"signal for {symbol!r}: source {speaker!r} is unknown to "
+                    f"signal_routing_config.sources; {did_you_mean(speaker, tuple(self._config.sources))}"
                 )
             markets = self._policy.markets_of(symbol)
             diverted = (bucket for market, bucket in source.market_buckets.items() if market in markets)

@@ -34,7 +34,7 @@ class Figures:
     Attributes
     ----------
     expected_profit : float
-        Mean profit of a BUY or SELL after costs, fraction of what it traded.
+        Mean profit of a BUY or SELL after the costs of what it changed, fraction of its slice.
     sharpe_ratio, sortino_ratio : float
         Annualised, of the bar-by-bar profits of following all signals.
     profit_factor : float
@@ -44,7 +44,7 @@ class Figures:
     directional_accuracy : float
         Share of right signs, averaged over the folds.
     error_vs_baseline : float
-        Forecast error ÷ error of a random walk.
+        Error of the forecasts behind the edge scores ÷ error of a random walk.
     fold_accuracies : tuple of float
         Share of right signs in each fold, NaN in one without a signal.
     """
@@ -108,23 +108,33 @@ FIGURE_OF = {
 def measure(outcomes: Outcomes, round_trip_cost: float, folds: int, periods_per_year: float) -> Figures:
     r"""Return what signals of known outcome have shown.
 
-    A signal of direction d at bar t, held for h bars, makes :math:`\pi_t = d_t (P_{t+h} / P_t - 1) - \kappa`.
-    Following all of them, each with a fraction 1/h of the capital, makes, bar by bar,
+    Each signal is followed with a slice 1/h of the capital, which is held for h bars and then takes the direction of
+    the signal that is given there. A slice that keeps its direction trades nothing, so a signal of direction d at bar t
+    pays half a round trip only where its slice gets into the position, and half where it gets out of it:
 
-    .. math:: p_b = \frac{1}{h} \sum_{k=1}^{h} d_{b-k} \, r_b - \frac{\kappa}{h} |d_{b-1}|,
+    .. math:: \pi_t = d_t \Bigl(\frac{P_{t+h}}{P_t} - 1\Bigr) - \frac{\kappa}{2} (a_t + z_t), \quad
+        a_t = 1\{d_{t-h} \ne d_t\}, \; z_t = 1\{d_{t+h} \ne d_t\},
+
+    where a HOLD, and no signal, are d = 0: out. Following all of them makes, bar by bar,
+
+    .. math:: p_b = \frac{1}{h} \sum_{k=1}^{h} d_{b-k} \, r_b
+        - \frac{\kappa}{2h} \bigl(|d_{b-1}| a_{b-1} + |d_{b-h}| z_{b-h}\bigr),
 
     from which come the Sharpe ratio :math:`\bar p / s_p \sqrt{P}`, the Sortino ratio
     :math:`\bar p / \sqrt{\overline{\min(p, 0)^2}} \sqrt{P}` and the drawdown of :math:`\prod (1 + p_b)`. Expected
-    profit and profit factor are of :math:`\pi`. The forecast error compares the edge score e with the log return in
-    units of volatility, :math:`z_t = \log(P_{t+h} / P_t) / \sigma_t`: :math:`\sqrt{\sum (z - e)^2 / \sum z^2}`; a
-    random walk expects no return, hence the denominator.
+    profit and profit factor are of :math:`\pi`. A SELL is judged as a short, also where the policy only lets it exit.
+
+    The forecast error compares the forecast with the log return, both in units of volatility. An edge score e is net of
+    the cost, so the forecast behind a BUY or SELL is :math:`f_t = e_t + d_t \kappa / \sigma_t`, and behind a HOLD none:
+    0. With :math:`y_t = \log(P_{t+h} / P_t) / \sigma_t` the error is :math:`\sqrt{\sum (y - f)^2 / \sum y^2}`; a random
+    walk expects no return, hence the denominator.
 
     Parameters
     ----------
     outcomes : Outcomes
         With at least one BUY or SELL.
     round_trip_cost : float
-        κ, fraction of the traded value.
+        κ, of buying and selling again, fraction of the traded value.
     folds : int
         Equal stretches over which directional accuracy is averaged.
     periods_per_year : float
@@ -141,10 +151,13 @@ def measure(outcomes: Outcomes, round_trip_cost: float, folds: int, periods_per_
     Investing 3.
     """
     signed, h = outcomes.signed, outcomes.horizon
-    profit = (outcomes.direction * outcomes.total_return - round_trip_cost)[signed]
+    half = 0.5 * round_trip_cost
+    cost_in, cost_out = half * outcomes.entered, half * outcomes.left
+    profit = (outcomes.direction * outcomes.total_return - cost_in - cost_out)[signed]
     gains, losses = float(profit[profit > 0.0].sum()), float(-profit[profit < 0.0].sum())
     following = np.convolve(outcomes.direction, np.full(h, 1.0 / h)) * outcomes.bar_return
-    following[: len(signed)] -= np.abs(outcomes.direction) * (round_trip_cost / h)
+    following[: len(signed)] -= cost_in / h
+    following[h - 1 :] -= cost_out / h
     accuracies = _by_fold(outcomes, folds)
     known = [share for share in accuracies if not math.isnan(share)]
     mean, year = float(following.mean()), math.sqrt(periods_per_year)
@@ -156,7 +169,7 @@ def measure(outcomes: Outcomes, round_trip_cost: float, folds: int, periods_per_
         profit_factor=_ratio(gains, losses),
         max_drawdown=_drawdown(following),
         directional_accuracy=math.fsum(known) / len(known) if known else 0.0,
-        error_vs_baseline=_error(outcomes),
+        error_vs_baseline=_error(outcomes, round_trip_cost),
         fold_accuracies=accuracies,
     )
 
@@ -221,10 +234,12 @@ def _by_fold(outcomes: Outcomes, folds: int) -> tuple[float, ...]:
     return tuple(shares)
 
 
-def _error(outcomes: Outcomes) -> float:
+def _error(outcomes: Outcomes, round_trip_cost: float) -> float:
     usable = outcomes.spoke & (outcomes.volatility > 0.0)
-    z = np.log1p(outcomes.total_return[usable]) / outcomes.volatility[usable]
-    return math.sqrt(_ratio(float(((z - outcomes.edge[usable]) ** 2).sum()), float((z * z).sum())))
+    volatility = outcomes.volatility[usable]
+    came = np.log1p(outcomes.total_return[usable]) / volatility
+    forecast = outcomes.edge[usable] + outcomes.direction[usable] * round_trip_cost / volatility
+    return math.sqrt(_ratio(float(((came - forecast) ** 2).sum()), float((came * came).sum())))
 
 
 def _drawdown(profits: FloatArray) -> float:

@@ -56,6 +56,11 @@ class SignalTape:
         """Return the name under which the signals are routed."""
         return self._engine.source
 
+    @property
+    def engine(self) -> SignalEngine:
+        """Return the engine inside."""
+        return self._engine
+
     def signals(self, prices: pd.DataFrame) -> list[Signal]:
         """Return the signals known at the last row of ``prices``, from the tape where it has them.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,6 @@ from pmx.signals.forecasting import (
     ArGarch,
     Ensemble,
     Fitter,
-    Forecast,
     ForecastBundle,
     Forecaster,
     HarGarch,
@@ -29,6 +27,7 @@ from pmx.signals.forecasting import (
 )
 from pmx.signals.forecasting.evidence import LEAST_BARS
 from pmx.signals.growing import GrowingHistory
+from pmx.signals.outlook import outlook_of
 from pmx.signals.types import Signal
 
 if TYPE_CHECKING:
@@ -38,49 +37,6 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Moments and worth of a forecast that there is not.
 _NOTHING = (math.nan,) * 5
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """Hold what is believed of one symbol's log return over the horizon.
-
-    Parameters
-    ----------
-    mean : float
-        Expected log return over the horizon, times its credibility.
-    volatility : float
-        Standard deviation of the log return over the horizon.
-    degrees_of_freedom : float
-        Of its Student t distribution; infinite for the normal.
-    model : str
-        Variance model that was used; "EWMA" if the fitted one could not be; "ensemble" for several members.
-    fallback_reason : str
-        Why it is "EWMA", or which members left the ensemble and why; empty otherwise.
-
-    Examples
-    --------
-    >>> outlook = Outlook(0.01, 0.02, degrees_of_freedom=math.inf, model="GARCH", fallback_reason="")
-    >>> round(outlook.confidence, 4)
-    0.6915
-    """
-
-    mean: float
-    volatility: float
-    degrees_of_freedom: float
-    model: str
-    fallback_reason: str
-
-    @property
-    def confidence(self) -> float:
-        """Return the probability that the return over the horizon has the sign of its mean, in [0.5, 1]."""
-        score = abs(self.mean) / self.volatility
-        if math.isinf(self.degrees_of_freedom):
-            return 0.5 * math.erfc(-score / math.sqrt(2.0))
-        from scipy.special import stdtr
-
-        # Student t with unit variance
-        stretch = math.sqrt(self.degrees_of_freedom / (self.degrees_of_freedom - 2.0))
-        return float(stdtr(self.degrees_of_freedom, score * stretch))
 
 
 class TimeSeriesCore:
@@ -277,7 +233,7 @@ class TimeSeriesCore:
             if set(bundle.left.values()) == {NO_VARIATION}:
                 status = NO_VARIATION
             return None, (status, "", "", seen, *_NOTHING, cost)
-        outlook = _outlook(bundle, bundle.forecast)
+        outlook = outlook_of(bundle, bundle.forecast)
         worth, mean = bundle.diagnostics, bundle.forecast.total_mean
         moments = mean, outlook.volatility, outlook.degrees_of_freedom, worth.t_statistic, worth.credibility
         facts = outlook.model, outlook.fallback_reason, seen, *moments, cost
@@ -358,13 +314,3 @@ def _named_members(config: TimeSeriesEngine) -> tuple[Forecaster, ...]:
         "singular_spectrum": SingularSpectrum(),
     }
     return tuple(named[name] for name in config.members)
-
-
-def _outlook(bundle: ForecastBundle, forecast: Forecast) -> Outlook:
-    return Outlook(
-        bundle.believed_mean,
-        forecast.total_volatility,
-        forecast.degrees_of_freedom,
-        forecast.variance_model or forecast.model,
-        "; ".join(filter(None, [forecast.fallback_reason, *(f"{name}: {why}" for name, why in bundle.left.items())])),
-    )

@@ -11,14 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pmx.risk import EwmaVariance
+from pmx.risk import RISKMETRICS_DECAY, EwmaVariance
+from pmx.signals.asking import asked
 from pmx.signals.growing import GrowingHistory
 from pmx.signals.types import Signal, SignalEngine
 
 FloatArray = npt.NDArray[np.float64]
-
-#: Weight of yesterday in the variance that outcomes are measured by (RiskMetrics).
-DECAY = 0.94
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +37,9 @@ class Outcomes:
         Standard deviation of the log return over h bars as known at the bar: √h times an exponentially weighted one.
     bar_return : ndarray, shape (m + h − 1,)
         Simple returns of the bars after the first of them, up to now.
+    entered, left : ndarray of bool, shape (m,)
+        Whether who follows the BUYs and SELLs trades at the bar of this one, and again h bars later. Nothing is traded
+        where the signal h bars before, or h bars after, has the same direction: the position is held on.
     """
 
     horizon: int
@@ -49,6 +50,8 @@ class Outcomes:
     total_return: FloatArray
     volatility: FloatArray
     bar_return: FloatArray
+    entered: npt.NDArray[np.bool_]
+    left: npt.NDArray[np.bool_]
 
     @property
     def signed(self) -> npt.NDArray[np.bool_]:
@@ -84,7 +87,7 @@ class TrackRecord:
         self._closes: list[float] = []
         self._said: list[tuple[bool, float, float, float]] = []
         self._volatility: list[float] = []
-        self._ewma = EwmaVariance(DECAY)
+        self._ewma = EwmaVariance(RISKMETRICS_DECAY)
 
     def add(self, close: float, signal: Signal | None) -> None:
         """Take in one bar: its close, > 0, and the signal that was given at it, if any."""
@@ -104,17 +107,24 @@ class TrackRecord:
         end = max(begin, now - h + 1)
         closes = np.array(self._closes[begin:], dtype=np.float64)
         said = np.array(self._said[begin:end], dtype=np.float64).reshape(end - begin, 4)
-        m = len(said)
+        m, direction = len(said), said[:, 1]
         return Outcomes(
             horizon=h,
             spoke=said[:, 0] > 0.0,
-            direction=said[:, 1],
+            direction=direction,
             edge=said[:, 2],
             confidence=said[:, 3],
             total_return=closes[h : h + m] / closes[:m] - 1.0,
             volatility=np.array(self._volatility[begin:end], dtype=np.float64),
             bar_return=closes[1 : m + h] / closes[: m + h - 1] - 1.0 if m else np.empty(0),
+            entered=(direction != 0.0) & (direction != self._directions(begin - h, m)),
+            left=(direction != 0.0) & (direction != self._directions(begin + h, m)),
         )
+
+    def _directions(self, first: int, m: int) -> FloatArray:
+        """Return the directions of m bars from ``first`` on, 0 before the first bar of all."""
+        known = [said[1] for said in self._said[max(0, first) : max(0, first + m)]]
+        return np.array([0.0] * (m - len(known)) + known, dtype=np.float64)
 
     @property
     def latest(self) -> tuple[float, float, float] | None:
@@ -166,4 +176,4 @@ class RowByRow:
         symbols = [str(symbol) for symbol in prices.columns]
         for row, closes in enumerate(block.tolist(), start=first):
             known = {name: close for name, close in zip(symbols, closes, strict=True) if not math.isnan(close)}
-            yield prices.index[row], known, self.engine.signals(prices.iloc[: row + 1])
+            yield prices.index[row], known, asked(self.engine, prices.iloc[: row + 1])

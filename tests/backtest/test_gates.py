@@ -1,7 +1,5 @@
 """Gates in a backtest: shut on a symbol that is fed bad signals, seen in every table, open again without flapping."""
 
-import math
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +8,8 @@ import pmx
 from pmx.backtest.together import TogetherDays
 from pmx.execution import Desk, Holdings, read_audit_log, step
 from pmx.execution.oversight import strictest
+from pmx.monitoring import report_html
+from pmx.monitoring.tables import gates_table
 from pmx.signals import Signal
 from pmx.signals.judged_engine import JudgedEngine
 from pmx.signals.success import Result
@@ -17,7 +17,6 @@ from pmx.signals.success import Result
 HORIZON, LOOKBACK, CLOSE_AFTER, REOPEN_AFTER, LEAST_SHUT = 2, 24, 4, 6, 10
 RULES = {
     "barbell.enable_barbell_validation": True,
-    "execution.gate_mode": "exit",
     "execution.trade_at": "close",
     "quant_success_config.horizon_bars": HORIZON,
     "quant_success_config.lookback_bars": LOOKBACK,
@@ -86,6 +85,15 @@ def test_a_symbol_fed_bad_signals_is_gated_and_comes_back(tmp_path):
     assert (weight[opened:] > 0.05).any()
     assert (weight[20:closed] > 0.05).any()
     assert plain.weights["A"].iloc[closed:opened].max() > 0.05  # it would have been held
+    assert result.gates.to_dict("records") == [
+        {"symbol": "A", "mode": "exit", "shut": dates[closed], "opened": dates[opened], "decisions": opened - closed}
+    ]
+    assert plain.gates.empty
+    assert result.gates.dtypes.equals(plain.gates.dtypes)
+    text = gates_table(result).iloc[0].tolist()
+    assert text == ["A", "exit", f"{dates[closed]:%Y-%m-%d}", f"{dates[opened]:%Y-%m-%d}", str(opened - closed)]
+    assert "Gates of validation" in report_html({"run": result})
+    assert "Gates of validation" not in report_html({"run": plain})
     rule = result.rules.loc["gate.A"]
     assert rule["days_binding"] == opened - closed
     assert rule["mean_shadow_price"] > 0
@@ -116,7 +124,7 @@ def test_the_gate_is_in_the_allocations_rules_attribution_and_words():
 
 
 def test_reduce_only_lets_it_shrink_and_never_grow(tmp_path):
-    policy = POLICY.override({"execution.gate_mode": "reduce_only", "execution.turnover.max": 0.005})
+    policy = POLICY.override({"forecaster_monitoring.gate.mode": "reduce_only", "execution.turnover.max": 0.005})
     result = run(policy, audit=tmp_path / "log")
     shut = table().index.isin(pd.to_datetime(shut_days(tmp_path / "log")))
     held = result.positions[("ts_core", "A")].to_numpy()
@@ -163,6 +171,11 @@ def test_a_run_that_starts_late_knows_the_gates_of_before(tmp_path):
     days = whole.weights.index[95:100]
     assert shut_days(tmp_path / "two") == [day for day in shut_days(tmp_path / "one") if day >= f"{days[0]:%Y-%m-%d}"]
     assert (late.weights.loc[days, "A"] == 0.0).all()
+    assert late.gates.loc[0, "shut"] == days[0]  # the first decision of the run
+    assert late.gates["opened"].tolist() == whole.gates["opened"].tolist()
+    early = run(end=table().index[100])
+    assert early.gates.isna().sum().to_dict() == {"symbol": 0, "mode": 0, "shut": 0, "opened": 1, "decisions": 0}
+    assert gates_table(early)["opened"].tolist() == ["–"]
 
 
 def test_a_safe_symbol_keeps_its_weight_whatever_is_said_of_it():
@@ -194,7 +207,7 @@ def test_the_stricter_of_two_gates_holds():
     assert strictest({"A": "reduce_only"}, {"A": "exit"}) == {"A": "exit"}
     assert strictest({"A": "exit"}, {"A": "reduce_only"}) == {"A": "exit"}
     assert strictest({}, {"A": "reduce_only"}, {}) == {"A": "reduce_only"}
-    desk = Desk(POLICY.override({"execution.gate_mode": "reduce_only"}), ["A", "B"], [Scripted(table())])
+    desk = Desk(POLICY.override({"forecaster_monitoring.gate.mode": "reduce_only"}), ["A", "B"], [Scripted(table())])
     held = np.zeros(len(desk.index))
     held[desk.row_of("ts_core", "A")] = 0.05
     assert desk.oversight.gated == {}
@@ -213,7 +226,13 @@ def test_signals_are_judged_after_a_round_trip_of_the_policys_costs():
         desk.signals(table().iloc[:50])
         return desk.oversight.verdicts[0].figures.expected_profit
 
-    assert profit(0.0) - profit(5.0) == pytest.approx(10e-4)
+    # Outcomes of the last LOOKBACK bars; half a round trip at each change of what a slice of HORIZON bars holds.
+    now, engine = 49, Scripted(table())
+    said = [engine.signals(table().iloc[: k + 1])[0].direction for k in range(now + 1)]
+    judged = range(now - LOOKBACK, now - HORIZON + 1)
+    changes = [(said[k] != said[k - HORIZON]) + (said[k] != said[k + HORIZON]) for k in judged]
+    assert 0 < np.mean(changes) < 2
+    assert profit(0.0) - profit(5.0) == pytest.approx(5e-4 * np.mean(changes))
 
 
 def test_given_wishes_are_no_signals_and_the_compiled_loop_still_runs(monkeypatch, tmp_path):
@@ -231,16 +250,83 @@ def test_given_wishes_are_no_signals_and_the_compiled_loop_still_runs(monkeypatc
     assert lived == []  # with signals to judge, each day is lived by itself
 
 
-def test_a_symbol_that_is_silent_stays_as_it_was():
+@pytest.mark.parametrize(("expires_after", "opens"), [(None, None), (252, None), (40, 140)])
+def test_a_symbol_that_is_silent_stays_as_it_was_until_its_record_is_old(expires_after, opens):
     """Once gated, silence is no proof; never judged, no reason."""
     prices = table()
+    policy = POLICY.override({"forecaster_monitoring.gate.expires_after": expires_after})
 
     class Fading(Scripted):
         def signals(self, known):
             return super().signals(known) if len(known) <= 100 else []
 
-    desk = Desk(POLICY, ["A", "B"], [Fading(prices)])
-    for k in (95, 130, 200):
+    desk = Desk(policy, ["A", "B"], [Fading(prices)])
+    last = len(prices) if opens is None else opens
+    for k in range(95, len(prices) + 1):
         step(desk, Holdings(1e6, np.zeros(len(desk.index)), {}), prices.iloc[:k])
-        assert desk.oversight.gated == {"A": "exit"}
-    assert math.isfinite(prices.iloc[0, 0])
+        assert desk.oversight.gated == ({"A": "exit"} if k < last or opens is None else {}), k
+
+
+class Bull:
+    """Always buys A, under any source."""
+
+    def __init__(self, source="time_series_core", confidence=0.8):
+        self.source, self.confidence = source, confidence
+
+    def signals(self, prices):
+        return [Signal("A", 1, 1.0, 0.5, self.confidence, self.source)]
+
+
+def falling():
+    """Return prices that rise for 60 days and fall from then on, A faster than B."""
+    steps = (
+        np.random.default_rng(2).normal(0.0, 0.003, (160, 2)) + np.where(np.arange(160) < 60, 0.002, -0.002)[:, None]
+    )
+    closes = 100 * np.exp(steps.cumsum(axis=0))
+    return pd.DataFrame(closes, pd.bdate_range("2020-01-01", periods=160), ["A", "B"])
+
+
+def test_exit_takes_the_weight_within_close_after_bars_of_bad_verdicts(tmp_path):
+    result = pmx.backtest(falling(), POLICY, engines=[Bull()], audit=tmp_path / "log")
+    lines = read_audit_log(tmp_path / "log").lines
+    first = next(i for i, line in enumerate(lines) if all(x.result is Result.FAIL for x in lines[i : i + 20]))
+    assert first > 60
+    weight = result.weights["A"].to_numpy()
+    assert (weight[first + CLOSE_AFTER - 1 :] == 0.0).all()
+    assert weight[first - CLOSE_AFTER] > 0.05
+    assert result.rules.loc["gate.A", "saved"] > 0
+
+
+@pytest.mark.parametrize("trade_at", ["close", "next_close"])
+def test_reduce_only_keeps_what_is_wanted_on_and_never_lets_the_weight_grow(trade_at, tmp_path):
+    """A constant BUY asks for no less, so a gate that only forbids growth takes nothing from it."""
+    policy = POLICY.override(
+        {
+            "forecaster_monitoring.gate.mode": "reduce_only",
+            "risk_scaler.enabled": False,
+            "execution.trade_at": trade_at,
+        }
+    )
+    result = pmx.backtest(falling(), policy, engines=[Bull()], audit=tmp_path / "log")
+    days = np.flatnonzero(falling().index.isin(pd.to_datetime(shut_days(tmp_path / "log"))))
+    held, weight = result.positions[("ts_core", "A")].to_numpy(), result.weights["A"].to_numpy()
+    assert len(days) > 60
+    assert weight[-1] > 0.8 * weight[days[0] - 1] > 0.04
+    if trade_at == "close":  # what is traded at once is what was decided: nothing is bought
+        assert (np.diff(held[days[0] - 1 :]) <= 1e-9 * held[days[0] - 1]).all()
+        assert result.rules.loc["gate.A", "days_binding"] > 0
+    else:  # the weight decided is at most the one that is held, and is that of the next close
+        owned = held * falling()["A"].to_numpy() / result.nav.to_numpy()
+        assert (weight[days] <= owned[days] + 1e-9).all()
+        assert weight[days] == pytest.approx(owned[days], abs=1e-4)
+
+
+def test_a_gate_is_one_rule_for_a_symbol_and_takes_it_from_every_engine():
+    policy = POLICY.override({"signal_routing_config.sources.ml_secondary.min_edge": 0.0})
+    quiet = 0.3  # below min_confidence: the router does not hear it, so its verdicts move nothing
+    for confidence, kept in ((0.8, False), (quiet, True)):
+        desk = Desk(policy, ["A", "B"], [Bull(confidence=confidence), Bull("ml_secondary")])
+        decision = step(desk, Holdings(1e6, np.zeros(len(desk.index)), {}), falling())
+        assert decision.verdicts[0].result is Result.FAIL
+        assert (decision.allocation.positions["ml_secondary", "A"] > 0.01) == kept
+        assert ("gate.A" in decision.allocation.rules.index) != kept

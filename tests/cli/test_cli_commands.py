@@ -21,7 +21,7 @@ def test_version_and_help(pmx_command):
     assert all(command in text for command in ("demo", "init", "solve", "backtest", "Exit codes"))
 
 
-@pytest.mark.parametrize("command", ["demo", "init", "solve", "backtest"])
+@pytest.mark.parametrize("command", ["demo", "init", "solve", "signals", "backtest"])
 def test_every_command_has_examples_and_exit_codes(pmx_command, command):
     result = pmx_command(command, "--help")
     assert result.exit_code == 0

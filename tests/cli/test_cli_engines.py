@@ -1,6 +1,7 @@
 """Engines by name on the command line."""
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,7 @@ def test_engines_run_by_name(pmx_command, prices, tmp_path, names):
     ("words", "said"),
     [
         (["--engine", "tea_leaves"], "engine 'tea_leaves' is unknown; signal_routing_config.engines has time_series"),
+        (["--engine", "timeseries"], "did you mean 'time_series'?"),
         (["--engine", "time_series", "--engine", "time_series"], "named twice"),
         (["--engine", "language_model"], "a language model has read what came after"),
         (["--engine", "time_series", "--targets", "prices.csv"], "engines and targets are both given"),
@@ -61,5 +63,86 @@ def test_engines_run_by_name(pmx_command, prices, tmp_path, names):
 def test_a_name_that_cannot_run_is_refused(pmx_command, prices, tmp_path, words, said):
     ran = pmx_command("backtest", "--prices", "prices.csv", "--out", "run", *words)
     assert ran.exit_code != 0
+    assert said in " ".join(ran.stderr.split())
+    assert not (tmp_path / "run").exists()
+
+
+OWN = """
+import pmx
+
+class Bull:
+    source = "ml_secondary"
+    def signals(self, prices):
+        return [pmx.Signal(symbol, 1, 1.0, 0.5, 0.6, self.source) for symbol in prices]
+
+class Told(Bull):
+    def __init__(self, policy, symbols, edge=0.5):
+        assert policy.safe_floor == 0.8 and symbols == ["SP500"]
+
+class Wild(Bull):
+    def __init__(self, x, y, z):
+        pass
+
+def broken():
+    raise RuntimeError("no licence")
+
+def nobody():
+    return object()
+
+made = Bull()
+number = 3
+"""
+
+
+@pytest.mark.parametrize("name", ["Bull", "Told", "made"])
+def test_an_engine_of_ones_own_runs_from_the_working_directory(pmx_command, prices, tmp_path, monkeypatch, name):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "my_engines.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "my_engines", raising=False)
+    words = ["--engine", f"my_engines:{name}", "--set", "barbell.safe_bucket.min_weight=0.8"]
+    ran = pmx_command("backtest", "--prices", "prices.csv", "--out", "run", *words)
+    assert ran.exit_code == 0, ran.stderr
+    assert len(pd.read_csv(tmp_path / "run" / "trades.csv")) > 0
+    signals = pd.read_csv(tmp_path / "run" / "signals.csv")
+    assert len(signals) == len(prices)
+    assert list(signals.loc[0].drop("date")) == ["SP500", "ml_secondary", 1, 0.5, 1.0, 0.6, "ml_secondary", True, "buy"]
+
+
+def test_no_trade_has_a_reason(pmx_command, prices, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "my_engines.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "my_engines", raising=False)
+
+    def said(*words):
+        ran = pmx_command("backtest", "--prices", "prices.csv", "--out", "run", "--force", *words)
+        assert ran.exit_code == 0
+        return " ".join(ran.stderr.split())
+
+    assert "no engine gave a signal (pmx signals says why not)" in said("--engine", "machine_learning")
+    high = ["--engine", "my_engines:Bull", "--set", "signal_routing_config.sources.ml_secondary.min_edge=0.7"]
+    assert "220 signals were given and none was kept, most often because: edge < min_edge 0.7" in said(*high)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_such_module:Bull", "'no_such_module' cannot be imported (ModuleNotFoundError"),
+        ("my_engines:Bear", "my_engines has no 'Bear'; write package.module:Name"),
+        ("my_engines:", "my_engines has no 'empty name'"),
+        (":Bull", "cannot be imported (ValueError: Empty module name)"),
+        ("my_engines:number", "names a int; name a class, a function or an engine"),
+        ("my_engines:Wild", "makes no engine (TypeError"),
+        ("my_engines:broken", "makes no engine (RuntimeError: no licence)"),
+        ("my_engines:nobody", "engine a object has no method signals(prices)"),
+        ("bad:Bull", "'bad' cannot be imported (SyntaxError"),
+    ],
+)
+def test_what_makes_no_engine_is_refused(pmx_command, prices, tmp_path, monkeypatch, name, said):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "my_engines.py").write_text(OWN, encoding="utf-8")
+    (tmp_path / "bad.py").write_text("def", encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "my_engines", raising=False)
+    ran = pmx_command("backtest", "--prices", "prices.csv", "--out", "run", "--engine", name)
+    assert ran.exit_code == 2
     assert said in " ".join(ran.stderr.split())
     assert not (tmp_path / "run").exists()

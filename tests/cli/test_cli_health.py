@@ -18,12 +18,15 @@ def figures(profit):
 
 @pytest.fixture
 def log(tmp_path):
-    def write(passes, fails, name="signal_audit.jsonl"):
+    def write(passes, fails, name="signal_audit.jsonl", last="2020-06-30"):
         file = tmp_path / name
         with AuditLog(file) as opened:
-            good = Verdict("2020-01-02", BUY, Result.PASS, 0.9, (), 30, figures(0.001))
-            bad = Verdict("2020-01-03", BUY, Result.FAIL, 0.2, ("min_expected_profit",), 30, figures(-0.001), True)
-            opened.write([good] * passes + [bad] * fails)
+            days = iter(pd.bdate_range(end=last, periods=passes + fails))
+            opened.write(Verdict(next(days), BUY, Result.PASS, 0.9, (), 30, figures(0.001)) for _ in range(passes))
+            missed = ("min_expected_profit",)
+            opened.write(
+                Verdict(next(days), BUY, Result.FAIL, 0.2, missed, 30, figures(-0.001), True) for _ in range(fails)
+            )
         return file
 
     return write
@@ -53,7 +56,29 @@ def test_an_unhealthy_log_exits_1_and_says_why(pmx_command, log):
 def test_too_few_verdicts_conclude_nothing(pmx_command, log):
     result = pmx_command("health", log(0, 19))
     assert result.exit_code == 0
-    assert "19 judged signals, 20 needed: nothing is concluded." in result.stdout
+    assert "19 PASS or FAIL, 20 needed: nothing is concluded from verdicts." in result.stdout
+    assert pmx_command("health", "signal_audit.jsonl", "--strict").exit_code == 1
+    assert pmx_command("health", log(20, 0, "enough"), "--strict").exit_code == 0
+    assert pmx_command("health", log(0, 0, "empty"), "--strict").exit_code == 1
+
+
+def test_a_log_that_has_ended_is_unhealthy_where_its_age_is_asked_about(pmx_command, log):
+    today = pd.Timestamp.today().normalize()
+    fresh = log(25, 0, "fresh.jsonl", last=today)
+    assert pmx_command("health", fresh, "--max-age-days", "5").exit_code == 0
+    old = log(25, 0, "old.jsonl", last=today - pd.offsets.BDay(8))
+    assert pmx_command("health", old).exit_code == 0
+    assert pmx_command("health", old, "--max-age-days", "14").exit_code == 0
+    result = pmx_command("health", old, "--max-age-days", "9")
+    assert result.exit_code == 1
+    assert f"Unhealthy: the last line is of {today - pd.offsets.BDay(8):%Y-%m-%d}, before " in " ".join(
+        result.stdout.split()
+    )
+    empty = pmx_command("health", log(0, 0, "empty.jsonl"), "--max-age-days", "9", "--format", "json")
+    assert empty.exit_code == 1
+    assert json.loads(empty.stdout)["state"] == "unhealthy"
+    assert json.loads(empty.stdout)["reasons"] == ["the log has no line"]
+    assert pmx_command("health", old, "--max-age-days", "-1").exit_code == 2
 
 
 def test_a_torn_last_line_is_reported_and_not_fatal(pmx_command, log):
@@ -62,7 +87,7 @@ def test_a_torn_last_line_is_reported_and_not_fatal(pmx_command, log):
     result = pmx_command("health", file)
     assert result.exit_code == 0
     assert "the last line is torn" in result.stderr
-    assert "Latest 24 judged" in result.stdout
+    assert "Latest 24 PASS or FAIL among 24 signals" in " ".join(result.stdout.split())
 
 
 def test_other_damage_names_its_line(pmx_command, log):
@@ -96,6 +121,7 @@ def market(tmp_path):
     dates = pd.bdate_range("2015-01-01", periods=420, name="date")
     pd.DataFrame({"SP500": 100 * np.exp(returns.cumsum())}, dates).to_csv(tmp_path / "market.csv")
     quick = {"horizon": 1, "window": 200, "min_observations": 200, "refit_every": 63}
+    quick |= {"members": "[ar_garch]", "evidence": 0}  # a signal on every day that has a fit
     return [part for key, value in quick.items() for part in ("--set", f"{ENGINE}.{key}={value}")]
 
 
@@ -106,6 +132,21 @@ def test_a_backtest_writes_the_log_that_health_reads(pmx_command, market, tmp_pa
     result = pmx_command("health", "audit.jsonl")
     assert result.exit_code == 0
     assert "Healthy." in result.stdout
+    content = (tmp_path / "audit.jsonl").read_bytes()
+    again = pmx_command("backtest", "--prices", "market.csv", "--out", "other", "--audit", "audit.jsonl", *market)
+    assert again.exit_code == 2
+    assert "comes after one of" in again.stderr
+    assert (tmp_path / "audit.jsonl").read_bytes() == content
+
+
+def test_a_backtest_of_an_engine_that_nobody_judges_says_so(pmx_command, market, tmp_path, caplog):
+    pytest.importorskip("sklearn")
+    ran = pmx_command(
+        "backtest", "--prices", "market.csv", "--out", "run", "--audit", "audit.jsonl", "--engine", "machine_learning"
+    )
+    assert ran.exit_code == 0
+    assert "nobody judges the signals of ml_secondary" in caplog.text
+    assert (tmp_path / "audit.jsonl").read_bytes() == b""
 
 
 def test_forecast_report(pmx_command, market, tmp_path):

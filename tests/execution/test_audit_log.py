@@ -6,6 +6,7 @@ import signal as signals_of_the_system
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,9 +18,15 @@ from pmx.signals import Signal
 from pmx.signals.success import Figures, Result, Verdict
 
 SPY = Signal("SPY", 1, 1.0, 0.1, 0.6, "time_series_core")
+WTI = Signal("WTI", -1, 1.0, -0.1, 0.6, "time_series_core")
 FIGURES = Figures(0.001, 1.0 / 3.0, math.inf, -math.inf, 0.1, 0.55, math.nan, (0.5, math.nan))
 PASSED = Verdict(pd.Timestamp("2020-01-02"), SPY, Result.PASS, 0.75, ("min_sharpe_ratio",), 25, FIGURES, True)
 UNPROVEN = Verdict(pd.Timestamp("2020-01-03 16:00"), SPY, Result.UNPROVEN, math.nan, (), 3, None)
+
+
+def at(number, **changes):
+    """Return a verdict of a later moment: the fourth of January, and so many minutes."""
+    return replace(PASSED, date=pd.Timestamp("2020-01-04") + pd.Timedelta(minutes=number), **changes)
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def log(tmp_path):
     file = tmp_path / "audit.jsonl"
     with AuditLog(file) as opened:
         opened.write([PASSED, UNPROVEN])
-        opened.write([PASSED])
+        opened.write([at(1)])
     return file
 
 
@@ -50,9 +57,64 @@ def test_what_is_written_is_read_back(log):
 
 def test_a_log_goes_on_where_it_ended(log):
     with AuditLog(log) as again:
-        again.write([UNPROVEN])
+        again.write([at(2)])
         again.write([])
     assert len(read_audit_log(log).lines) == 4
+
+
+def test_a_repeated_cycle_writes_nothing_twice(log):
+    content = log.read_bytes()
+    with AuditLog(log) as again:
+        again.write([at(1)])
+        assert log.read_bytes() == content
+        again.write([at(1), at(2), at(2)])
+        again.write([at(2), at(3), at(3, signal=WTI)])
+        again.write([at(3, signal=WTI), at(3)])
+    assert [line.date[14:16] for line in read_audit_log(log).lines[2:]] == ["01", "02", "03", "03"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "what"),
+    [
+        ([PASSED], r"a verdict of 2020-01-02 comes after one of 2020-01-04T00:01:00; give each run a file"),
+        ([at(2), at(1)], "comes after one of 2020-01-04T00:02:00"),
+        ([at(1, score=0.7)], "another verdict on SPY of time_series_core at 2020-01-04T00:01:00 already"),
+        ([at(2), at(2, gated=False)], "another verdict on SPY"),
+        ([at(2), replace(PASSED, date="Monday")], "'Monday' is no date"),
+    ],
+)
+def test_what_another_run_says_is_refused_and_nothing_of_it_written(log, verdicts, what):
+    content = log.read_bytes()
+    for _ in range(2):  # also by a log that is opened anew
+        with AuditLog(log) as again:
+            for _ in range(2):
+                with pytest.raises(LedgerError, match=what):
+                    again.write(verdicts)
+            assert log.read_bytes() == content
+    with AuditLog(log) as again:
+        again.write([at(2)])
+    assert len(read_audit_log(log).lines) == 4
+
+
+def test_dates_are_put_in_order_across_time_zones_and_formats(tmp_path):
+    with AuditLog(tmp_path / "log") as log:
+        for label in ("2020-03-28", pd.Timestamp("2020-03-28 23:00", tz="America/New_York"), "2020-03-29T05:00"):
+            log.write([replace(PASSED, date=label)])
+        with pytest.raises(LedgerError, match="comes after one of"):
+            log.write([replace(PASSED, date=pd.Timestamp("2020-03-29 05:59", tz="Europe/Paris"))])  # 03:59 at Greenwich
+
+
+def test_no_log_goes_on_from_damage(log):
+    content = log.read_bytes()
+    for number, line in enumerate(content.splitlines(keepends=True), start=1):
+        at_fault = content.index(line) + len(line) // 2
+        log.write_bytes(content[:at_fault] + bytes([content[at_fault] ^ 1]) + content[at_fault + 1 :])
+        damaged = log.read_bytes()
+        with pytest.raises(LedgerError, match=f"line {number} is damaged.*begin another"):
+            AuditLog(log)
+        assert log.read_bytes() == damaged
+    log.write_bytes(content)
+    AuditLog(log).close()
 
 
 def test_a_cut_anywhere_costs_the_cut_line_and_nothing_else(log, tmp_path):
@@ -67,7 +129,7 @@ def test_a_cut_anywhere_costs_the_cut_line_and_nothing_else(log, tmp_path):
         assert read.torn_bytes == length - (ends[whole - 1] if whole else 0)
         if length % 37 == 0 or length in ends:
             with AuditLog(cut) as mended:
-                mended.write([UNPROVEN])
+                mended.write([at(9)])
             again = read_audit_log(cut)
             assert (len(again.lines), again.torn_bytes) == (whole + 1, 0)
 
@@ -139,24 +201,24 @@ def test_two_writers_keep_out_of_each_others_way(log):
     with AuditLog(log) as first:
         with pytest.raises(LedgerError, match=r"by another process|by someone else"):
             AuditLog(log).write([PASSED])
-        first.write([PASSED])
+        first.write([at(2)])
         with open(log, "ab") as stranger:
             stranger.write(b"x")
         with pytest.raises(LedgerError, match="changed by someone else"):
-            first.write([PASSED])
+            first.write([at(3)])
 
 
 FILLER = """
 import resource, signal, sys
-from tests_of_the_log import PASSED
+from tests_of_the_log import at
 from pmx.errors import LedgerError
 from pmx.execution import AuditLog
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 log = AuditLog(sys.argv[1])
 try:
-    for written in range(1000):
-        log.write([PASSED])
+    for written in range(0, 1000, 3):
+        log.write([at(written), at(written + 1), at(written + 2)])
 except LedgerError as error:
     print(written, error)
 """
@@ -170,26 +232,30 @@ def python(code, file, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
-def test_a_disk_that_fills_up_costs_one_torn_line(tmp_path):
+def test_a_disk_that_fills_up_leaves_nothing_of_what_it_has_no_room_for(tmp_path):
     file = tmp_path / "audit.jsonl"
     ran = subprocess.run(**python(FILLER, file, tmp_path), capture_output=True, text=True, check=True, timeout=60)
     written, message = ran.stdout.split(maxsplit=1)
     assert "cannot be written (File too large); make room" in message
     read = read_audit_log(file)
     assert len(read.lines) == int(written) > 0
-    assert read.torn_bytes > 0
+    assert file.stat().st_size // int(written) * (int(written) + 1) < 5000  # there was room for one more, not for three
+    assert read.torn_bytes == 0
     with AuditLog(file) as again:
-        again.write([UNPROVEN])
-    assert len(read_audit_log(file).lines) == int(written) + 1
+        again.write([at(int(written) + k) for k in range(3)])
+    lines = read_audit_log(file).lines
+    assert len({line.date for line in lines}) == len(lines) == int(written) + 3
 
 
 WRITER = """
 import sys
-from tests_of_the_log import PASSED
-from pmx.execution import AuditLog
+from tests_of_the_log import at
+from pmx.execution import AuditLog, read_audit_log
 with AuditLog(sys.argv[1]) as log:
+    number = len(read_audit_log(sys.argv[1]).lines)
     while True:
-        log.write([PASSED] * 7)
+        log.write([at(number + k) for k in range(7)])
+        number += 7
         print("7", flush=True)
 """
 

@@ -69,6 +69,29 @@ def test_a_symbol_without_a_price_keeps_its_last_signals_until_it_counts_as_deli
     assert heard == [(1, 0.1), (1, 1.1), (1, 1.1), (1, 1.1), None, (-1, -1.0)]
 
 
+@pytest.mark.parametrize("judge", [False, True])
+def test_a_desk_made_now_says_what_one_says_that_has_been_there_all_along(judge: bool) -> None:
+    symbols = ["SP500", "WTI", "GOLD"]
+    prices = walk(symbols, 60)
+    prices = prices.mask(np.random.default_rng(1).random(prices.shape) < 0.4)
+    policy = POLICY.override({"execution.max_stale_bars": 2, "quant_success_config.min_judged": 5})
+
+    def desk() -> Desk:
+        return Desk(policy, symbols, [Scripted(lambda day, symbol: (1, 0.1 + day))], judge=judge)
+
+    grown, waited = desk(), 0
+    for rows in range(1, 61):
+        now = prices.iloc[:rows]
+        heard, new = grown.signals(now), desk()
+        assert new.signals(now) == heard == new.signals(now)
+        assert new.oversight.verdicts == grown.oversight.verdicts
+        waited += sum(math.isnan(now[signal.symbol].iloc[-1]) for signal in heard)
+    assert waited > 20
+    now_and_then = desk()
+    for rows in (7, 8, 21, 40, 60):
+        assert now_and_then.signals(prices.iloc[:rows]) == desk().signals(prices.iloc[:rows])
+
+
 def test_a_delisted_symbol_leaves_its_share_to_the_others() -> None:
     nan = math.nan
     prices = closes(SP500=[1.0, nan, nan, nan], WTI=[1.0] * 4)

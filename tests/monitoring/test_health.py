@@ -1,10 +1,13 @@
 """The state of a forecaster, counted from the lines of its audit log."""
 
 import math
+from dataclasses import replace
+from datetime import date
 
 import pytest
 
 import pmx
+from pmx.errors import LedgerError
 from pmx.execution import AuditLine
 from pmx.monitoring import health_of, health_table
 from pmx.signals.success import Result
@@ -48,6 +51,22 @@ def test_nothing_is_concluded_from_little():
     assert (empty.judged, empty.concluded) == (0, False)
     assert math.isnan(empty.fail_fraction)
     assert health_table(empty).empty
+
+
+def test_a_log_that_has_ended_is_unhealthy_whatever_its_verdicts_say():
+    good = [line()] * 25
+    for day, healthy in ((date(2020, 1, 2), True), (date(2020, 1, 3), False)):
+        found = health_of(good, CONFIG, not_before=day)
+        assert (found.healthy, found.concluded) == (healthy, True)
+    assert found.reasons == ("the last line is of 2020-01-02, before 2020-01-03",)
+    few = health_of([line("UNPROVEN")], CONFIG, not_before=date(2020, 1, 3))
+    assert (few.healthy, few.concluded) == (False, False)
+    assert health_of([], CONFIG, not_before=date(2020, 1, 3)).reasons == ("the log has no line",)
+    both = health_of([line("FAIL", -1.0)] * 25, CONFIG, not_before=date(2020, 1, 3))
+    assert len(both.reasons) == 3
+    with pytest.raises(LedgerError, match="line 1: 'now' is no date"):
+        health_of([replace(good[0], date="now")], CONFIG, not_before=date(2020, 1, 3))
+    assert health_of([replace(good[0], date="now")], CONFIG).healthy
 
 
 def test_the_table_tells_symbols_apart():

@@ -45,6 +45,7 @@ def test_braces_take_every_default(config):
 SAFE_MIN = "barbell.safe_bucket.min_weight"
 VALIDATION = "barbell.enable_barbell_validation"
 COMMODITIES = "barbell.markets.commodities"
+ENGINE = "signal_routing_config.engines.time_series"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,13 @@ COMMODITIES = "barbell.markets.commodities"
         ("risk_scaler.volatility.refit_every", "'63'", ("is '63',", "without quotes")),
         ("risk_scaler.volatility.refit_every", "false", ("is False,", "not numbers")),
         ("execution.solver.name", "clara bel", ("'clara bel'", "plain name")),
+        (f"{ENGINE}.horizon", "-5", ("is -5, which is not ≥ 1; write a whole number ≥ 1",)),
+        (f"{ENGINE}.lags", "70", ("is 70, which is not ≤ 20; write a whole number ≤ 20",)),
+        (f"{ENGINE}.evidence", "-1", ("is -1, which is not ≥ 0; write a number ≥ 0",)),
+        (f"{ENGINE}.round_trip_cost_bps", "-1", ("is -1, which is not ≥ 0; write a number ≥ 0",)),
+        (f"{ENGINE}.members", "[]", ("is (), not a list with an entry; name at least one",)),
+        (f"{ENGINE}.members", "[theta, theta]", ("('theta', 'theta'), which names theta twice; name each once",)),
+        ("quant_success_config.horizon_bars", "0", ("is 0, which is not ≥ 1; write a whole number ≥ 1",)),
     ],
 )
 def test_a_wrong_value_names_file_line_key_value_and_remedy(config, key, value, words):
@@ -82,11 +90,19 @@ def test_a_wrong_value_names_file_line_key_value_and_remedy(config, key, value, 
     for word in words:
         assert word in message
     assert message.count("; ") == 1
+    assert ("not 70" in message) == ((key, value) in ((SAFE_MIN, "70"), ("risk_scaler.volatility.ewma_decay", "1.0")))
 
 
 def test_a_wrong_item_of_a_list_is_named(config):
     place = config.rewrite(COMMODITIES, "[WTI, 1]")
     assert refusal(config.path).startswith(f"{place}: {COMMODITIES}.1: is 1, not text; ")
+
+
+def test_a_wrong_entry_does_not_make_its_list_too_short_as_well(config):
+    place = config.rewrite(f"{ENGINE}.members", "[ar_garsh]")
+    message = refusal(config.path)
+    assert message.startswith(f"{place}: {ENGINE}.members.0: is 'ar_garsh'; write one of 'ar_garch', 'har_garch'")
+    assert "\n" not in message
 
 
 def test_an_unknown_key_gets_a_suggestion(config):

@@ -12,10 +12,12 @@ from pmx.policy.schema import GateRule
 from pmx.risk import Gate, Gates, may_be_gated
 
 RULES = st.builds(
-    lambda window, share, reopen, least: GateRule(
-        window=window, close_after=max(1, round(share * window)), reopen_after=reopen, min_bars_closed=least
+    lambda window, share, reopen, least, longer: GateRule(
+        window=window, close_after=max(1, round(share * window)), reopen_after=reopen, min_bars_closed=least,
+        expires_after=None if longer is None else max(reopen, least) + longer,
     ),
     st.integers(1, 15), st.floats(0.0, 1.0), st.integers(1, 12), st.integers(1, 25),
+    st.none() | st.integers(0, 20),
 )  # fmt: skip
 VERDICTS = st.lists(st.sampled_from([True, False, None]), max_size=300)
 
@@ -38,7 +40,7 @@ def test_bars_without_a_verdict_pass_time_and_decide_nothing():
     rule = GateRule(window=3, close_after=2, reopen_after=2, min_bars_closed=5)
     assert states(rule, [True, None, None, True]) == [False, False, False, True]
     assert not any(states(rule, [None] * 50))
-    assert states(rule, [True, True] + [None] * 50)[-1]  # silence is no proof
+    assert states(rule, [True, True] + [None] * 251)[-1]  # silence is no proof
     assert states(rule, [True, True, False, None, None, None, False]) == [False] + [True] * 5 + [False]
 
 
@@ -52,10 +54,39 @@ def test_it_cannot_flap(rule, verdicts):
     assert all(b - a >= cycle for a, b in itertools.pairwise(shutting))
     for t in opening:
         assert t - max(s for s in shutting if s < t) >= least_shut
-        assert [bad for bad in verdicts[: t + 1] if bad is not None][-rule.reopen_after :] == [
-            False
-        ] * rule.reopen_after
+        shut = verdicts[max(s for s in shutting if s < t) + 1 : t + 1]
+        proven = [bad for bad in shut if bad is not None][-rule.reopen_after :] == [False] * rule.reopen_after
+        expired = rule.expires_after is not None and True not in verdicts[t + 1 - rule.expires_after : t + 1]
+        assert proven or expired
     assert len(shutting) + len(opening) <= 2 * (len(said) // cycle + 1)
+
+
+def test_a_gate_that_nobody_speaks_for_any_more_opens_when_its_reasons_are_old():
+    rule = GateRule(window=3, close_after=2, reopen_after=2, min_bars_closed=4, expires_after=6)
+    shut = [True, True]
+    assert states(rule, shut + [None] * 8) == [False] + [True] * 6 + [False] * 3
+    assert states(rule, [*shut, None, None, None, True] + [None] * 7) == [False] + [True] * 10 + [False] * 2
+    assert states(rule, [*shut, None, False, None, None, None, None])[-2:] == [True, False]  # one PASS is no FAIL
+    never = rule.model_copy(update={"expires_after": None})
+    assert all(states(never, shut + [None] * 2000)[1:])
+    # It takes fresh reasons to shut again, as after any opening.
+    assert states(rule, shut + [None] * 6 + [True, None, None, True]) == [False] + [True] * 6 + [False] * 4 + [True]
+    every_bar_worse = [True, None, None, None, None, None] * 50
+    said = states(
+        rule.model_copy(update={"min_bars_closed": 1, "reopen_after": 1, "expires_after": 5}), every_bar_worse
+    )
+    switches = sum(a != b for a, b in itertools.pairwise(said))
+    assert 0 < switches <= 2 * len(said) // (2 + 5)
+
+
+def test_an_expiry_before_proof_could_open_it_is_refused():
+    gate = "forecaster_monitoring.gate."
+    with pytest.raises(PolicyError, match=r"gate.expires_after: is 19, below 20, the greater of reopen_after and min"):
+        pmx.load_policy().override({gate + "expires_after": 19})
+    with pytest.raises(PolicyError, match="is 252, below 300"):
+        pmx.load_policy().override({gate + "reopen_after": 300})
+    pmx.load_policy().override({gate + "expires_after": 20})
+    pmx.load_policy().override({gate + "expires_after": None, gate + "reopen_after": 300})
 
 
 @given(RULES, VERDICTS)

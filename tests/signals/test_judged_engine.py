@@ -1,17 +1,20 @@
 """Judging leaves signals alone, sees nothing of the future, and does not depend on how the history arrived."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import pmx
-from pmx.errors import DataError
+from pmx.errors import DataError, SignalError
 from pmx.signals import Signal
 from pmx.signals.calibrated_engine import CalibratedEngine
+from pmx.signals.engines import engines_of
 from pmx.signals.judged_engine import JudgedEngine
 from pmx.signals.success import Result
+from pmx.signals.tape import SignalTape
 
 QUICK = {
     "quant_success_config.horizon_bars": 3,
@@ -106,6 +109,85 @@ def test_another_history_is_read_afresh():
     fresh = judged()
     fresh.signals(prices(seed=5))
     assert shown(engine) == shown(fresh)
+
+
+class Whisper(Momentum):
+    """Momentum with a confidence that the router does not hear."""
+
+    def signals(self, prices):
+        return [replace(signal, confidence=0.3) for signal in super().signals(prices)]
+
+
+class Decided(Momentum):
+    """Momentum that never says HOLD, which needs no edge to be heard."""
+
+    def signals(self, prices):
+        return [signal for signal in super().signals(prices) if signal.direction != 0]
+
+
+@pytest.mark.parametrize(
+    ("engine", "changes", "hears"),
+    [
+        (Momentum(), {}, True),
+        (Whisper(), {}, False),
+        (Decided(), {"signal_routing_config.sources.time_series_core.min_edge": 10.0}, False),
+        (Whisper(), {"signal_routing_config.sources.time_series_core.min_confidence": 0.2}, True),
+        (Momentum(), {"risk_buckets.buckets.ts_core.symbols": ["C"]}, False),
+    ],
+)
+def test_signals_that_the_router_does_not_hear_are_judged_and_move_no_gate(engine, changes, hears):
+    table = prices(seed=3)
+    judged_engine = JudgedEngine(engine, POLICY.override(changes), COSTS)
+    fails, ever = 0, set()
+    for row in range(1, len(table) + 1):
+        judged_engine.signals(table.iloc[:row])
+        fails += sum(v.result is Result.FAIL for v in judged_engine.verdicts)
+        ever |= judged_engine.gated
+    assert fails > 100
+    assert (ever == {"A", "B"}) if hears else not ever & {"A", "B"}
+
+
+class Wrapped:
+    """An engine around an engine."""
+
+    source = "time_series_core"
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    def signals(self, known):
+        return self.engine.signals(known)
+
+
+class Threefold(Momentum):
+    horizon = 3
+
+
+def test_each_engine_is_judged_over_the_bars_that_it_speaks_about():
+    own = pmx.load_policy().override({"signal_routing_config.engines.machine_learning.horizon": 4})
+    engines = engines_of(own, 0.0004, ["time_series", "machine_learning"])
+    platt = own.override({"signal_routing_config.calibration.method": "platt"})
+    calibrated = engines_of(platt, 0.0004, ["time_series", "machine_learning"])
+    cases = [*zip(engines, (10, 4), strict=True), *zip(calibrated, (10, 4), strict=True)]
+    cases += [(Momentum(), 10), (Threefold(), 3), (Wrapped(Wrapped(Threefold())), 3), (SignalTape(Threefold()), 3)]
+    for engine, horizon in cases:
+        assert JudgedEngine(engine, own, COSTS).horizon == horizon
+        assert JudgedEngine(engine, own.override({"quant_success_config.horizon_bars": 7}), COSTS).horizon == 7
+    table = prices()
+    rest = {key: value for key, value in QUICK.items() if not key.endswith("horizon_bars")}
+    by_name = JudgedEngine(Threefold(), own.override(rest), COSTS)
+    by_key = JudgedEngine(Momentum(), own.override(QUICK), COSTS)
+    for engine in (by_name, by_key):
+        engine.signals(table)
+    assert shown(by_name) == shown(by_key)
+
+
+@pytest.mark.parametrize("horizon", [0, -3, 2.5, "ten", True])
+def test_a_horizon_that_is_no_number_of_bars_is_refused(horizon):
+    engine = Momentum()
+    engine.horizon = horizon
+    with pytest.raises(SignalError, match=r"'time_series_core' has a horizon of .*; give a number of bars ≥ 1"):
+        JudgedEngine(engine, pmx.load_policy(), COSTS)
 
 
 def test_only_risk_symbols_are_gated():

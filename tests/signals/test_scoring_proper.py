@@ -116,6 +116,23 @@ def test_a_negative_variance_gives_way_to_bartletts():
     assert 0.0 < test.p_value <= 1.0
 
 
+@pytest.mark.parametrize(("n", "h", "known"), [(199, 10, False), (200, 10, True), (39, 2, False), (8, 1, True)])
+def test_too_few_forecasts_for_their_overlap_have_no_p_value(n, h, known):
+    test = diebold_mariano(*overlapping(np.random.default_rng(0), n, h), overlap=h)
+    assert math.isfinite(test.p_value) == known
+    assert math.isfinite(test.statistic)
+    same = diebold_mariano(np.ones(n), np.ones(n), overlap=h)
+    assert math.isfinite(same.p_value) == known
+
+
+def test_where_there_is_a_p_value_it_can_be_believed():
+    """At the fewest forecasts for the overlap the test rejects little more often than it says."""
+    rng = np.random.default_rng(4)
+    for n, h in ((40, 2), (100, 5), (200, 10)):
+        p = [diebold_mariano(*overlapping(rng, n, h), overlap=h).p_value for _ in range(1000)]
+        assert np.mean(np.array(p) < 0.05) < 0.085
+
+
 def test_losses_that_are_the_same():
     losses = np.arange(20.0)
     assert diebold_mariano(losses, losses).p_value == 1.0

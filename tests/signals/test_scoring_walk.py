@@ -9,6 +9,7 @@ from scipy import stats
 
 from pmx.errors import DataError, SignalError
 from pmx.signals import Signal
+from pmx.signals.forecasting import Diagnostics, ForecastBundle
 from pmx.signals.forecasting.types import Forecast
 from pmx.signals.scoring import RandomWalk, walk_engine, walk_forecaster
 
@@ -122,6 +123,45 @@ def test_an_engine_is_walked_by_the_bars_of_each_symbol():
             k = own.index.get_loc(date)
             assert outcome == pytest.approx(math.log(own.iloc[k + 4] / own.iloc[k]), abs=1e-12)
     assert prices.index[41] not in walked["B"].dates
+
+
+class Telling(Peeking):
+    """Says of each symbol more than it has to: an interval, a model, and a side now and then."""
+
+    def signals(self, prices):
+        signals = super().signals(prices)
+        self.diagnostics["model"] = [f"model of {symbol}" for symbol in prices.columns]
+        half = Forecast(np.array([0.001]), np.array([0.02**2]), "any")
+        bundle = ForecastBundle(half, {}, {}, {}, Diagnostics(reach_90=2.0))
+        self.forecasts = {"A": bundle} if len(prices) % 2 else {}
+        self.as_stated = signals
+        side = [1, 0, -1][len(prices) % 3]
+        confidence = 0.55 if side < 0 else 0.6
+        return [Signal(s.symbol, side, 1.0, 0.05 * side, confidence, self.source) for s in signals[:1]]
+
+
+def test_what_an_engine_says_besides_is_kept_with_its_forecast():
+    closes = 100 * np.exp(ar1(120).cumsum())
+    walked = walk_engine(Telling(), pd.DataFrame({"A": closes, "B": closes}), 4, every=1)
+    a, b = walked["A"], walked["B"]
+    shown = np.array([closes.index.get_loc(date) + 1 for date in a.dates])  # rows that the engine saw
+    assert a.direction.tolist() == [[1, 0, -1][n % 3] for n in shown]
+    assert b.direction.tolist() == [0] * len(b)
+    assert (a.confidence == 0.6).all()
+    assert np.isnan(a.calibrated).tolist() == [n % 3 != 2 for n in shown]
+    assert np.isnan(b.calibrated).all()
+    expected = np.where((shown % 2 == 1)[:, None], [0.001 - 0.04, 0.001 + 0.04], math.nan)
+    np.testing.assert_allclose(a.interval, expected, rtol=1e-12)
+    inside = (expected[:, 0] <= a.outcome) & (a.outcome <= expected[:, 1])
+    assert a.interval_coverage == pytest.approx(inside[shown % 2 == 1].mean())
+    assert math.isnan(b.interval_coverage)
+    right = [d * y > 0 for d, y in zip(a.direction, a.outcome, strict=True) if d]
+    assert (a.signed.sum(), a.directional_accuracy) == (len(right), pytest.approx(np.mean(right)))
+    assert math.isnan(b.directional_accuracy)
+    assert (set(a.made_by), set(b.made_by)) == ({"model of A"}, {"model of B"})
+    odd = a.only(shown % 2 == 1)
+    assert (len(odd), len(odd.made_by), np.isfinite(odd.interval).all()) == (len(odd.dates), len(odd), True)
+    assert odd.direction.tolist() == [[1, 0, -1][n % 3] for n in shown if n % 2 == 1]
 
 
 def test_refusals():

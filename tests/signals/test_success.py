@@ -37,13 +37,19 @@ def test_every_figure_is_what_a_loop_over_the_signals_says(seed, horizon, lookba
     closes, said = world(seed)
     cost, now = 0.001, len(closes) - 1
     bars = range(max(0, now - lookback), now - horizon + 1)
-    profits = [
-        said[t] * (closes[t + horizon] / closes[t] - 1) - cost for t in bars if said[t] not in (None, 0)
-    ]  # fmt: skip
+
+    def half_round_trip(t, other):
+        """Return what a slice pays between a signal and the one before or after it in the same slice."""
+        return 0.0 if other >= 0 and said[t] == said[other] else cost / 2
+
+    spoke = [t for t in bars if said[t] not in (None, 0)]
+    trades = {t: (half_round_trip(t, t - horizon), half_round_trip(t, t + horizon)) for t in spoke}
+    profits = [said[t] * (closes[t + horizon] / closes[t] - 1) - sum(trades[t]) for t in spoke]
     following = dict.fromkeys(range(bars.start + 1, now + 1), 0.0)
     for t in bars:
         if said[t] not in (None, 0):
-            following[t + 1] -= cost / horizon
+            following[t + 1] -= trades[t][0] / horizon
+            following[t + horizon] -= trades[t][1] / horizon
             for b in range(t + 1, t + horizon + 1):
                 following[b] += said[t] / horizon * (closes[b] / closes[b - 1] - 1)
     p = np.array(list(following.values()))
@@ -58,6 +64,43 @@ def test_every_figure_is_what_a_loop_over_the_signals_says(seed, horizon, lookba
     assert figures.max_drawdown == pytest.approx(max(1 - wealth[k] / wealth[: k + 1].max() for k in range(len(wealth))))
     # Following all signals with 1/h of the capital earns their mean times their number ÷ h, up to compounding.
     assert p.sum() == pytest.approx(sum(profits) / horizon, abs=0.02)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 12))
+def test_the_costs_add_up_to_those_of_the_book_that_follows_every_signal(seed, horizon):
+    """The book holds, in each of h slices, what the last signal of that slice said; it pays for what it trades."""
+    closes, said = world(seed)
+    flat = [None] * horizon  # silence at the end sells everything
+    closes, said = [*closes, *closes[-1:] * np.ones(2 * horizon)], [*said, *flat, *flat]
+    held, paid, cost = [0] * horizon, 0.0, 0.001
+    for t, direction in enumerate(said):
+        paid += abs((direction or 0) - held[t % horizon]) * cost / 2
+        held[t % horizon] = direction or 0
+    assert held == [0] * horizon
+    outcomes = record_of(closes, said, horizon).outcomes(10**6)
+    dear, free = (measure(outcomes, kappa, 4, 252.0).expected_profit for kappa in (cost, 0.0))
+    assert (free - dear) * outcomes.signed.sum() == pytest.approx(paid, rel=1e-9)
+
+
+def test_who_holds_on_pays_once():
+    closes = 100 * 1.0001 ** np.arange(260)  # a basis point a day, and eleven for a round trip of ten days
+    config = pmx.load_policy().quant_success_config
+    steady = record_of(closes, [1] * 260, 10).outcomes(200)
+    assert measure(steady, 0.0011, 4, 252.0).expected_profit == pytest.approx(1.0001**10 - 1)
+    assert judge("now", signal(1), steady, config, 0.0011, 252.0).result is Result.PASS
+    dithering = [1 if (t // 10) % 2 == 0 else 0 for t in range(260)]  # in for ten days, out for ten
+    figures = measure(record_of(closes, dithering, 10).outcomes(200), 0.0011, 4, 252.0)
+    assert figures.expected_profit == pytest.approx(1.0001**10 - 1 - 0.0011)
+    turning = [1 if (t // 10) % 2 == 0 else -1 for t in range(260)]  # long for ten days, short for ten: both pay
+    figures = measure(record_of(closes, turning, 10).outcomes(200), 0.0011, 4, 252.0)
+    assert figures.expected_profit == pytest.approx(-0.0011, abs=1e-4)
+
+
+def test_a_sell_is_judged_as_a_short():
+    falling = 100 * 0.999 ** np.arange(80)
+    figures = measure(record_of(falling, [-1] * 80, 5).outcomes(60), 0.0, 4, 252.0)
+    assert figures.expected_profit == pytest.approx(1 - 0.999**5)
 
 
 def test_accuracy_is_averaged_over_folds_and_not_over_signals():
@@ -83,6 +126,25 @@ def test_the_error_is_below_one_for_who_knows_and_above_for_who_pretends():
     assert error(lambda t: 0.9 * steps[t + 1] / 0.01) < 0.4
     assert error(lambda t: 1.0 * rng.normal()) > 1.2
     assert error(lambda t: 1e-9) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_error_is_that_of_the_forecast_and_not_of_what_is_left_after_cost():
+    rng = np.random.default_rng(4)
+    closes = 100 * np.exp(np.cumsum(rng.normal(0.0, 0.01, 400)))
+    told, cost = TrackRecord(1), 0.002
+    for close in closes:
+        told.add(close, None)
+    volatility = told.outcomes(1000).volatility
+    record = TrackRecord(1)
+    for t in range(399):
+        coming = math.log(closes[t + 1] / closes[t])
+        gain = abs(coming) - cost
+        direction = int(np.sign(coming)) if gain > 0 else 0
+        edge = direction * gain / volatility[t] if direction and volatility[t] > 0 else 0.0
+        record.add(closes[t], signal(direction, edge))
+    figures = measure(record.outcomes(300), cost, 4, 252.0)
+    assert figures.error_vs_baseline < 0.08  # all that is left are moves too small to pay, of which nothing was said
+    assert measure(record.outcomes(300), 0.0, 4, 252.0).error_vs_baseline > 0.18
 
 
 def test_outcomes_that_are_not_known_yet_do_not_count():

@@ -118,6 +118,131 @@ def bodies():
     yield bytes(range(256)) * 40
 
 
+#: Headers, each line of them, that turn a good answer into one that must not be read. ``{length}`` is that of the body.
+HEADERS = (
+    # Heads that parsers of e-mail trip over, or spend a time on that grows with the square of their length.
+    b'Content-Type: multipart/mixed; boundary*="a"; boundary*0="b"',
+    b"Content-Type: multipart/mixed; boundary*=utf-8'en'%FF%FE",
+    b"Content-Type: multipart/mixed; boundary*=idna'en'%FF%FE",
+    b"Content-Type: message/rfc822",
+    b'Content-Type: multipart/mixed; x="' + b";" * 60_000,
+    b'Content-Type: multipart/mixed; x="' + (b"\r\n " + b";" * 60_000) * 4,
+    b"Content-Type: multipart/mixed; " + b';"' * 8_000,
+    b'Content-Type: application/json; x="' + b";" * 30_000,
+    b"Content-Type: application/json;" + b" " * 30_000,
+    b"Content-Type: application/json\r\nX: " + b" \t" * 10_000,
+    b"Content-Type: application/json\r\n" + b"X: y\r\n" * 4_000 + b"Z: y",
+    b"Content-Type: application/json\r\n" + b"a" * 20_000 + b": y",
+    # Lengths that can be read in two ways, or in none.
+    b"Content-Type: application/json\r\nContent-Length: {length}\r\nContent-Length: {length}",
+    b"Content-Type: application/json\r\nContent-Length: {length}, {length}",
+    b"Content-Type: application/json\r\nContent-Length: +{length}",
+    b"Content-Type: application/json\r\nContent-Length: -{length}",
+    b"Content-Type: application/json\r\nContent-Length: 0x{length}",
+    b"Content-Type: application/json\r\nContent-Length: {length}.0",
+    b"Content-Type: application/json\r\nContent-Length: {length} {length}",
+    b"Content-Type: application/json\r\nContent-Length: \xb2{length}",
+    b"Content-Type: application/json\r\nContent-Length:",
+    b"Content-Type: application/json\r\nContent-Length: 0",
+    b"Content-Type: application/json\r\nContent-Length: 5",
+    b"Content-Type: application/json\r\nContent-Length: " + b"9" * 5_000,
+    b"Content-Type: application/json\r\nContent-Length: " + b"9" * 15,
+    b"Content-Type: application/json\r\nContent-Length: {length}\r\nTransfer-Encoding: chunked",
+    b"Content-Type: application/json\r\nContent-Length: {length}\r\nTransfer-Encoding: identity",
+    b"Content-Type: application/json\r\nTransfer-Encoding: chunked, chunked",
+    b"Content-Type: application/json\r\nTransfer-Encoding: gzip, chunked",
+    b"Content-Type: application/json\r\nTransfer-Encoding: xchunked",
+    b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+    b"Content-Type: application/json\r\nTransfer-Encoding: \x0bchunked",
+    b"Content-Type: application/json\r\nTransfer-Encoding:",
+    # Types and codings that are told twice, or hidden.
+    b"Content-Type: text/html\r\nContent-Type: application/json",
+    b"Content-Type: application/json\r\nContent-Type: application/json",
+    b"Content-Type: application/json\r\ncontent-type: text/html",
+    b"Content-Type: application/json, text/html",
+    b"Content-Type: text/html; application/json",
+    b"Content-Type: application/json\x00",
+    b"Content-Type: application/ json",
+    b"Content-Type: \r\n application/json",
+    b"Content-Type:",
+    b"X-Nothing: of the kind",
+    b"Content-Type: application/json\r\nContent-Encoding: identity\r\nContent-Encoding: gzip",
+    b"Content-Type: application/json\r\nContent-Encoding: identity, gzip",
+    b"Content-Type: application/json\r\nContent-Encoding:",
+    # Lines that are no headers.
+    b" Content-Type: application/json",
+    b"Content-Type : application/json",
+    b"Content-Type\t: application/json",
+    b"Content-Type: application/json\r\nno colon",
+    b"Content-Type: application/json\r\n: no name",
+    b"Content-Type: application/json\r\nX: folded\r\n over lines",
+    b"Content-Type: application/json\r\nX: folded\r\n\tby a tab",
+    b"Content-Type: application/json\r\nX Y: blank",
+    b"Content-Type: application/json\r\nX\xc3\xa9: not ASCII",
+    b"Content-Type: application/json\r\nX: a\x00b",
+    b"Content-Type: application/json\r\nX: a\rb",
+    b"Content-Type: application/json\r\nX: a\nContent-Length: 1",
+    b"Content-Type: application/json\r\nX: \x1b[31mred",
+    b"Content-Type: application/json\nX: y",
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json",
+)
+
+
+def heads():
+    """Yield answers whose body is good, and whose head is not."""
+    good = completion(signals(entry()))
+    for lines in HEADERS:
+        head = lines.replace(b"{length}", b"%d" % len(good))
+        yield b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + good
+    sound = b"Content-Type: application/json\r\n"
+    for first in (
+        b"HTTP/1.1 200 OK\n", b"HTTP/1.1  200 OK\r\n", b"HTTP/1.1\t200 OK\r\n", b" HTTP/1.1 200 OK\r\n",
+        b"http/1.1 200 OK\r\n", b"HTTP/1.1 200OK\r\n", b"HTTP/1.1 0200 OK\r\n", b"HTTP/1.1 +200 OK\r\n",
+        b"HTTP/1.1 \xd9\xa2\xd9\xa0\xd9\xa0 OK\r\n", b"HTTP/1.1 20 OK\r\n", b"HTTP/1.1 2000 OK\r\n",
+        b"HTTP/2 200\r\n", b"HTTP/1.2 200 OK\r\n", b"HTTP/1.1 200 O\x00K\r\n", b"HTTP/1.1 200 O\rK\r\n",
+        b"HTTP/1.1 101 Switch\r\n\r\nHTTP/1.1 500 Oops\r\n", b"\r\nHTTP/1.1 200 OK\r\n", b"ICY 200 OK\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000 + b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 102 Wait\r\nX: " + b"a" * 17_000 + b"\r\n\r\nHTTP/1.1 200 OK\r\n",
+    ):  # fmt: skip
+        yield first + sound + b"\r\n" + good
+    chunked = b"HTTP/1.1 200 OK\r\n" + sound + b"Transfer-Encoding: chunked\r\n"
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(good), good)
+    yield chunked + b"Content-Length: %d\r\n\r\n" % len(good) + chunks
+    yield chunked + b"Content-Length: %d\r\n\r\n" % len(chunks) + chunks
+    yield chunked + b"\r\n" + chunks.replace(b"}\r\n", b"}\n\n")
+    yield chunked + b"\r\n" + chunks.replace(b"}\r\n", b"}xx")
+    yield chunked + b"\r\n" + chunks.replace(b"\r\n0", b"0")
+    yield chunked + b"\r\n" + chunks.replace(b"\r\n", b"\n")
+    yield b"HTTP/1.1 200 OK\r\n" + sound.replace(b"\r", b"") + b"\n" + good
+    yield b"HTTP/1.1 200 OK\r\n" + sound + good
+
+
+def mutated(data, rng):
+    """Return an answer with something changed, dropped, doubled or put in, mostly in its head."""
+    text = bytearray(data)
+    end = text.find(b"\r\n\r\n") + 4
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        at, choice = rng.randrange(end if rng.random() < 0.8 else len(text)), rng.random()
+        if choice < 0.35:
+            text[at : at + 1] = bytes([rng.choice(b'\r\n\t\x00\x0b\x85\xa0\xff :;,="\\+-_0159aFx')])
+        elif choice < 0.55:
+            del text[at : at + rng.randint(1, 12)]
+        elif choice < 0.7:
+            text[at:at] = text[at : at + rng.randint(1, 60)]
+        else:
+            text[at:at] = rng.choice(
+                [
+                    b"\r\n", b"\n", b"\r", b"\r\n ", b"\r\n\t", b"\r\n\r\n", b"\x00", b"Content-Length: 3\r\n",
+                    b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n", b"Content-Encoding: gzip\r\n",
+                    b"Content-Type: multipart/mixed; boundary*=\"a\"; boundary*0=\"b\"\r\n", b"X: y\r\n", b"0\r\n\r\n",
+                    b"5\r\n12345\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b";" * 3000,
+                ]
+            )  # fmt: skip
+        end = min(end, len(text)) or 1
+        text = text or bytearray(b" ")
+    return bytes(text)
+
+
 def hostile_answers():
     """Return every answer by a name that can be a file's."""
     good = completion(signals(entry()))
@@ -130,6 +255,8 @@ def hostile_answers():
         answers[f"status_{i}"] = http(good, status=status, more=b"Location: /behaves/v1/chat/completions\r\n")
     for i, kind in enumerate(TYPES):
         answers[f"type_{i}"] = http(good, kind=kind)
+    for i, answer in enumerate(heads()):
+        answers[f"head_{i}"] = answer
     bomb = gzip.compress(b" " * 50_000_000 + good)
     for i, (body, encoding) in enumerate(
         [(bomb, b"gzip"), (gzip.compress(good), b"gzip"), (zlib.compress(good), b"deflate"), (good, b"br"),

@@ -1,13 +1,15 @@
 """A server that speaks like an OpenAI-compatible endpoint, or does not; run as a process of its own.
 
-It answers each request by the script that the path names, one of `SCRIPTS`: ``/behaves/v1/chat/completions``. Its only
-argument is a folder, for scripts that read or write files. It prints its port, and stops when its standard input closes
-or after ten minutes, whichever is first.
+It answers each request by the script that the path names, one of `SCRIPTS`: ``/behaves/v1/chat/completions``. Its
+arguments are a folder, for scripts that read or write files, and a certificate and its key. It prints the port where it
+speaks plainly, that where it speaks over TLS, and that where it never comes to the end of its first word of TLS. It
+stops when its standard input closes or after ten minutes, whichever is first.
 """
 
 import json
 import os
 import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -183,6 +185,12 @@ def resets(x):
     x.send(b"HTTP/1.1 200")
 
 
+def reads_slowly(x):
+    """Take the question in small pieces, each soon after the last; it is still on the socket."""
+    while x.sock.recv(65_536):
+        time.sleep(0.05)
+
+
 def counts(x):
     """Answer with an edge that grows from call to call, so that asking twice would show."""
     counts.calls += 1
@@ -219,14 +227,31 @@ class Handler(socketserver.StreamRequestHandler):
         while (row := self.rfile.readline(65_536)) not in (b"\r\n", b"\n", b""):
             name, _, value = row.decode("latin-1").partition(":")
             headers[name.strip().lower()] = value.strip()
-        body = self.rfile.read(int(headers.get("content-length", 0)))
         words = line.split()
         script = SCRIPTS.get(words[1].split("/")[1]) if len(words) > 1 else None
+        body = b"" if script is reads_slowly else self.rfile.read(int(headers.get("content-length", 0)))
         try:
             if script is not None:
                 script(Exchange(self.request, line, headers, body))
         except OSError:
             pass  # the other side has had enough
+
+
+class TlsHandler(Handler):
+    def setup(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[2], sys.argv[3])
+        self.request = context.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+
+class HelloDripper(socketserver.BaseRequestHandler):
+    def handle(self):
+        """Announce a long greeting, and never come to its end."""
+        self.request.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03")
+        while True:
+            self.request.sendall(b"\x00")
+            time.sleep(0.02)
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -241,12 +266,13 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 def main():
-    with Server(("127.0.0.1", 0), Handler) as server:
+    servers = [Server(("127.0.0.1", 0), handler) for handler in (Handler, TlsHandler, HelloDripper)]
+    for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        threading.Timer(LIFETIME, lambda: os._exit(0)).start()
-        print(server.server_address[1], flush=True)
-        sys.stdin.read()
-        os._exit(0)
+    threading.Timer(LIFETIME, lambda: os._exit(0)).start()
+    print(*[server.server_address[1] for server in servers], flush=True)
+    sys.stdin.read()
+    os._exit(0)
 
 
 if __name__ == "__main__":

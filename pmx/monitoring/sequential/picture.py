@@ -55,7 +55,7 @@ def comparison_svg(comparison: SequentialComparison) -> str:
     str
         A whole SVG document.
     """
-    right, below = LEFT + WIDE + GAP, FLOOR + 104.0
+    right, below = LEFT + WIDE + GAP, FLOOR + 140.0
     rescaled = FULLY_INVESTED in set(comparison.outcomes["aim"])
     parts = [*_heading(comparison), *_legend(rescaled), *_scatter(comparison), *_losses(comparison, right)]
     if not rescaled:
@@ -181,6 +181,7 @@ def _losses(comparison: SequentialComparison, left: float) -> list[str]:
             lines.append((aim, words, tries.loc[tries["works"], "lost"].to_numpy(), len(tries)))
     _, high, step = _axis(np.concatenate([np.zeros(1), *(lost for _, _, lost, _ in lines)]), every=True)
     grid = np.linspace(0.0, high, 241)
+    middle = left + WIDE / 2
     parts = [svg.text(left, TOP - 16, "The tries that work, by what they lose", bold=True)]
     for part in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = FLOOR - TALL * part
@@ -193,9 +194,9 @@ def _losses(comparison: SequentialComparison, left: float) -> list[str]:
             beyond = (lost > np.maximum(grid, ROUNDING)[:, None]).mean(axis=1)
             parts.append(svg.path(zip(left + WIDE * grid / high, FLOOR - TALL * beyond, strict=True), COLOUR[aim]))
             note += f", mean {further(float(lost.mean()))}, worst {further(float(lost.max()))}"
-        y = TOP + 24.0 + 20.0 * number
-        parts.append(svg.text(left + WIDE - 4, y, note, anchor="end", colour=COLOUR[aim], bold=True))
-    middle = left + WIDE / 2
+        parts.append(
+            svg.text(middle, FLOOR + 76.0 + 20.0 * number, note, anchor="middle", colour=COLOUR[aim], bold=True)
+        )
     words = "further from the wish than the joint answer, by more than"
     return [*parts, svg.star(left, FLOOR), svg.text(middle, FLOOR + 49, words, anchor="middle")]
 

@@ -158,5 +158,5 @@ def _json(text: str, what: str) -> Any:
         return json.loads(
             text, parse_float=number, parse_int=integer, parse_constant=constant, object_pairs_hook=unique
         )
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, MemoryError):
         raise Refused(f"the {what} is not JSON") from None

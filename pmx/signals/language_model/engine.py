@@ -18,6 +18,7 @@ from pmx.signals.language_model.exchange import Endpoint, ask
 from pmx.signals.language_model.question import Subject, may_be_named, question_about
 from pmx.signals.language_model.refusal import Refused
 from pmx.signals.language_model.secret import Secret
+from pmx.signals.language_model.trust import trusted
 from pmx.signals.types import Signal
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ class LanguageModelFallback:
         Endpoint, model and limits: ``policy.signal_routing_config.engines.language_model``.
     round_trip_cost : float or mapping of symbol to float
         Cost of buying and selling again, fraction of the traded value, ≥ 0.
-    api_key : str, optional
+    api_key : str or Secret, optional
         Shown to the endpoint as a bearer token; that in ``config.api_key_file`` if omitted, none if there is no such
-        file.
+        file. A `Secret` keeps it out of the frames between here and where it was made.
     source : str
         Name under which the signals are routed.
     today : callable, optional
@@ -58,8 +59,8 @@ class LanguageModelFallback:
     Raises
     ------
     SignalError
-        If no model is named, the endpoint is no plain http or https address, the key is malformed or unreadable, or
-        would travel in the clear.
+        If no model is named, the endpoint is no plain http or https address, the key is malformed, unreadable or
+        readable by others, or would travel in the clear, or there are no authorities to believe over https.
     DataError
         If a cost is negative or not finite.
 
@@ -94,10 +95,14 @@ class LanguageModelFallback:
         config: LanguageModelEngine,
         *,
         round_trip_cost: float | Mapping[str, float],
-        api_key: str | None = None,
+        api_key: str | Secret | None = None,
         source: str = "llm_fallback",
         today: Callable[[], date] = date.today,
     ) -> None:
+        try:
+            self._key = _key(config, api_key)
+        finally:
+            del api_key  # no error that is raised from here on carries it
         if config.model is None:
             raise SignalError(
                 "signal_routing_config.engines.language_model.model is null, so there is no language model to ask; "
@@ -105,11 +110,8 @@ class LanguageModelFallback:
             )
         self._config, self._model, self._source, self._today = config, config.model, source, today
         self._round_trip = RoundTripCosts(round_trip_cost)
-        if api_key is not None:
-            self._key: Secret | None = Secret(api_key)
-        else:
-            self._key = None if config.api_key_file is None else Secret.from_file(config.api_key_file)
         self._endpoint = Endpoint.parse(config.endpoint, with_key=self._key is not None)
+        self._trust = trusted(config.ca_file) if self._endpoint.secure else None
         self._last: tuple[bytes, list[Opinion]] | None = None
         self._status: dict[str, str] = {}
         self._told_of_the_past = False
@@ -224,7 +226,8 @@ class LanguageModelFallback:
             body = ask(
                 self._endpoint,
                 question,
-                {} if self._key is None else self._key.header(),
+                key=self._key,
+                trust=self._trust,
                 seconds=config.timeout_seconds,
                 max_bytes=config.max_response_bytes,
             )
@@ -242,3 +245,13 @@ class LanguageModelFallback:
             horizon=self._config.horizon,
             source=self._source,
         )
+
+
+def _key(config: LanguageModelEngine, api_key: str | Secret | None) -> Secret | None:
+    """Return the key to show: the one given, else that of the file, else none."""
+    try:
+        if api_key is None:
+            return None if config.api_key_file is None else Secret.from_file(config.api_key_file)
+        return api_key if isinstance(api_key, Secret) else Secret(api_key)
+    finally:
+        del api_key

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
-import io
 import ipaddress
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pmx.errors import SignalError
+from pmx.signals.language_model.connection import Connection
+from pmx.signals.language_model.http_answer import read_answer
 from pmx.signals.language_model.refusal import Refused
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-#: Bytes asked for in one go.
-_CHUNK = 16_384
+from pmx.signals.language_model.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +90,31 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def ask(endpoint: Endpoint, question: bytes, headers: Mapping[str, str], *, seconds: float, max_bytes: int) -> bytes:
+def ask(
+    endpoint: Endpoint,
+    question: bytes,
+    *,
+    key: Secret | None,
+    trust: ssl.SSLContext | None,
+    seconds: float,
+    max_bytes: int,
+) -> bytes:
     """Post a question and return the body of the answer.
 
     Everything has to be over after ``seconds``: looking up the name, connecting, TLS, sending, and reading to the last
-    byte, however it drips. No more than ``max_bytes`` are read, headers included. Redirects are not followed, proxies
-    not used, compressed answers not unpacked, and nothing in the environment is looked at.
+    byte, however it drips. No more than ``max_bytes`` are read, headers included, of which there may be 16 KiB.
+    Redirects are not followed and compressed answers not unpacked. No proxy, authority or log of session keys is taken
+    from environment variables.
 
     Parameters
     ----------
     endpoint : Endpoint
     question : bytes
         JSON.
-    headers : mapping of str to str
-        Further headers, such as that of the key.
+    key : Secret, optional
+        Shown as a bearer token.
+    trust : ssl.SSLContext, optional
+        Whom to believe over https, such as `trusted` returns.
     seconds : float
         Time for all of it.
     max_bytes : int
@@ -124,150 +127,47 @@ def ask(endpoint: Endpoint, question: bytes, headers: Mapping[str, str], *, seco
     Raises
     ------
     Refused
-        If there is no whole, timely answer of status 200 and type ``application/json``. The reason holds nothing that
-        the server has sent.
+        If there is no whole, timely answer of status 200 and type ``application/json``, whatever the cause. The reason
+        holds nothing that the server has sent, and no frame of its traceback the key.
     """
-    connection = _Connection(endpoint, time.monotonic() + seconds, max_bytes)
-    fixed = {
+    outcome = _outcome(endpoint, question, key, trust, seconds, max_bytes)
+    if isinstance(outcome, str):
+        raise Refused(outcome)
+    return outcome
+
+
+def _outcome(
+    endpoint: Endpoint, question: bytes, key: Secret | None, trust: ssl.SSLContext | None, seconds: float, size: int
+) -> bytes | str:
+    """Return the body, or why there is none: an error that is raised here would carry frames that hold the key."""
+    try:
+        with closing(Connection(endpoint, trust, deadline=time.monotonic() + seconds, max_bytes=size)) as connection:
+            connection.send(_request(endpoint, question, key))
+            return read_answer(connection.receive)
+    except Refused as refusal:
+        return str(refusal)
+    except TimeoutError:
+        return f"no whole answer within {seconds:g} s"
+    except ssl.SSLError:
+        return "no trusted TLS connection"
+    except OSError as error:
+        return f"no connection ({type(error).__name__})"
+    except Exception as error:  # noqa: BLE001 - nothing that a server does may stop a cycle
+        return f"the answer cannot be read ({type(error).__name__})"
+
+
+def _request(endpoint: Endpoint, question: bytes, key: Secret | None) -> memoryview:
+    """Return the whole request, in a form that does not show itself where it is printed."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    headers = {
+        "Host": host if endpoint.port == (443 if endpoint.secure else 80) else f"{host}:{endpoint.port}",
         "Content-Type": "application/json",
+        "Content-Length": str(len(question)),
         "Accept": "application/json",
         "Accept-Encoding": "identity",
         "Connection": "close",
     }
-    try:
-        connection.request("POST", endpoint.path, body=question, headers=fixed | dict(headers))
-        response = connection.getresponse()
-        _check(response)
-        body = bytearray()
-        while piece := response.read(_CHUNK):
-            body += piece
-        if response.length:
-            raise Refused("the connection ended before the answer did")
-        return bytes(body)
-    except TimeoutError:
-        raise Refused(f"no whole answer within {seconds:g} s") from None
-    except ssl.SSLError:
-        raise Refused("no trusted TLS connection") from None
-    except OSError as error:
-        raise Refused(f"no connection ({type(error).__name__})") from None
-    except (http.client.HTTPException, ValueError) as error:
-        # Their messages quote the server.
-        raise Refused(f"the answer is not sound HTTP ({type(error).__name__})") from None
-    finally:
-        connection.hang_up()
-
-
-def _check(response: http.client.HTTPResponse) -> None:
-    if 300 <= response.status < 400:
-        raise Refused(f"the server redirects (status {response.status}), which is not followed")
-    if response.status != 200:
-        raise Refused(f"the server answers with status {response.status}")
-    if response.getheader("Content-Encoding", "identity").strip().lower() != "identity":
-        raise Refused("the answer is compressed, which was not asked for")
-    if response.headers.get_content_type() != "application/json":
-        raise Refused("the answer is not of type application/json")
-
-
-class _Connection(http.client.HTTPConnection):
-    """A connection whose every wait ends at one deadline."""
-
-    def __init__(self, endpoint: Endpoint, deadline: float, max_bytes: int) -> None:
-        super().__init__(endpoint.host, endpoint.port)
-        self._endpoint, self._deadline, self._max_bytes = endpoint, deadline, max_bytes
-        self._raw: socket.socket | None = None
-
-    def connect(self) -> None:
-        """Connect to the first address that answers."""
-        self._raw = self._open()
-        if self._endpoint.secure:
-            self._raw.settimeout(_left(self._deadline))
-            self._raw = ssl.create_default_context().wrap_socket(self._raw, server_hostname=self.host)
-        limited: Any = _LimitedSocket(self._raw, self._deadline, self._max_bytes)
-        self.sock = limited
-
-    def hang_up(self) -> None:
-        """Close the socket, whatever is left unread."""
-        self.close()
-        if self._raw is not None:
-            self._raw.close()
-
-    def _open(self) -> socket.socket:
-        problem: OSError = OSError("no address")
-        for family, kind, protocol, _, address in _addresses(self.host, self.port, self._deadline):
-            raw = socket.socket(family, kind, protocol)
-            try:
-                raw.settimeout(_left(self._deadline))
-                raw.connect(address)
-            except OSError as error:
-                raw.close()
-                problem = error
-            else:
-                return raw
-        raise problem
-
-
-class _LimitedSocket:
-    """What http.client needs of a socket, with time and size counted over all of an exchange."""
-
-    def __init__(self, raw: socket.socket, deadline: float, max_bytes: int) -> None:
-        self._raw, self._deadline, self._max_bytes = raw, deadline, max_bytes
-
-    def sendall(self, data: Any) -> None:
-        # Over TLS, sendall would give each record the whole of the time that is left.
-        rest = memoryview(data).cast("B")
-        while len(rest):
-            self._raw.settimeout(_left(self._deadline))
-            rest = rest[self._raw.send(rest) :]
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_LimitedReader(self._raw, self._deadline, self._max_bytes), _CHUNK)
-
-    def close(self) -> None:
-        """Leave the socket open: http.client lets go of it before it reads the body."""
-
-
-class _LimitedReader(io.RawIOBase):
-    """Read from a socket until the deadline or the limit on size."""
-
-    def __init__(self, raw: socket.socket, deadline: float, max_bytes: int) -> None:
-        self._raw, self._deadline, self._left = raw, deadline, max_bytes
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        self._raw.settimeout(_left(self._deadline))
-        count = self._raw.recv_into(buffer)
-        self._left -= count
-        if self._left < 0:
-            raise Refused("the answer is too large")
-        return count
-
-
-def _left(deadline: float) -> float:
-    """Return the seconds that are left, > 0."""
-    left = deadline - time.monotonic()
-    if left <= 0.0:
-        raise TimeoutError
-    return left
-
-
-def _addresses(host: str, port: int, deadline: float) -> list[Any]:
-    """Look up a host. The system's look-up cannot be cut short, so it is left behind in a thread if it must be."""
-    found: list[Any] = []
-
-    def look_up() -> None:
-        try:
-            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as error:
-            found.append(error if isinstance(error, OSError) else OSError("not a host's name"))
-
-    thread = threading.Thread(target=look_up, name="look-up", daemon=True)
-    thread.start()
-    thread.join(_left(deadline))
-    if not found:
-        raise TimeoutError
-    if isinstance(found[0], OSError):
-        raise found[0]
-    addresses: list[Any] = found[0]
-    return addresses
+    if key is not None:
+        headers |= key.header()
+    lines = [f"POST {endpoint.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return memoryview("".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii") + question)

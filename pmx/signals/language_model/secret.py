@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NoReturn
@@ -17,7 +18,8 @@ _LONGEST_FILE = 4096
 class Secret:
     """Hold a key that is only ever written into the one header that needs it.
 
-    Its text is not in its ``repr``, nor in ``str``, formatting, comparison or pickles, and no message quotes it.
+    Its text is not in its ``repr``, nor in ``str``, formatting, comparison or pickles, and no message quotes it. Nor do
+    the local variables of this class hold it where it raises; those of its callers are theirs.
 
     Parameters
     ----------
@@ -40,6 +42,7 @@ class Secret:
 
     def __init__(self, key: str) -> None:
         if not isinstance(key, str) or not _KEY.fullmatch(key):
+            del key  # a key with a blank too many is still a key
             raise SignalError(
                 "the API key of the language model is not 1 to 512 visible ASCII characters (it is not shown here); "
                 "give it without blanks and line breaks"
@@ -53,19 +56,31 @@ class Secret:
         Raises
         ------
         SignalError
-            If it cannot be read or holds no key; the message names the file, never its contents.
+            If it cannot be read, may be read by others than its owner (on POSIX), or holds no key; the message names
+            the file, never its contents.
         """
         try:
             with Path(path).open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode & 0o777
                 content = file.read(_LONGEST_FILE + 1)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise SignalError(
                 f"api_key_file {path} cannot be read ({reason}); name a file that holds the key"
             ) from None
-        if len(content) > _LONGEST_FILE:
-            raise SignalError(f"api_key_file {path} is longer than {_LONGEST_FILE} bytes; it must hold the key alone")
-        return cls(content.decode("ascii", errors="replace").strip())
+        try:
+            if os.name == "posix" and mode & 0o077:
+                raise SignalError(
+                    f"api_key_file {path} has mode {mode:04o}, so others than its owner have access to it; "
+                    f"run chmod 600 {path}, and replace the key if it may have been read"
+                )
+            if len(content) > _LONGEST_FILE:
+                raise SignalError(
+                    f"api_key_file {path} is longer than {_LONGEST_FILE} bytes; it must hold the key alone"
+                )
+            return cls(content.decode("ascii", errors="replace").strip())
+        finally:
+            del content
 
     def header(self) -> dict[str, str]:
         """Return the header that shows the key to the endpoint."""

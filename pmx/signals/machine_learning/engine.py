@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pandas as pd
 from pmx.errors import DataError, SignalError
 from pmx.signals.edge import RoundTripCosts, edge_signal
 from pmx.signals.growing import GrowingHistory
-from pmx.signals.machine_learning.estimator import Estimator, boosted_trees, fitted, predictions
+from pmx.signals.machine_learning.estimator import Estimator, boosted_trees, checked, fitted, predictions
 from pmx.signals.machine_learning.features import SymbolBars, labelled_bars
 from pmx.signals.machine_learning.walk_forward import NO_SKILL, Skill, walk_forward_skill
 from pmx.signals.types import Signal
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,13 @@ class MachineLearningSecondary:
     DataError
         If a cost is negative or not finite.
     SignalError
-        If no estimator is given and scikit-learn is not installed.
+        If the estimator has no ``fit`` and ``predict``; if none is given and scikit-learn is not installed.
 
     Notes
     -----
+    An estimator that raises, or answers with anything but one number a sample, says nothing about the symbols that it
+    was asked about, until it is learnt again; the reason is logged and in `diagnostics`. No other engine is stopped.
+
     Every ``refit_every`` rows of the table, the model is learnt from the ``window`` rows before, from labels that are
     complete by then. The fit in force is a function of the table's rows up to its own; so the answer depends on the
     prices alone, not on when the engine was made or how often it was asked. Rows are cached from call to call, and a
@@ -139,7 +145,7 @@ class MachineLearningSecondary:
         self._config = config
         self._source = source
         self._round_trip = RoundTripCosts(round_trip_cost)
-        self._estimator = boosted_trees(config) if estimator is None else estimator
+        self._estimator = boosted_trees(config) if estimator is None else checked(estimator)
         self._history = GrowingHistory()
         self._start(pd.Index([]))
         self._verdicts: list[_Verdict] = []
@@ -148,6 +154,11 @@ class MachineLearningSecondary:
     def source(self) -> str:
         """Return the name under which the signals are routed."""
         return self._source
+
+    @property
+    def horizon(self) -> int:
+        """Return the bars that a forecast covers."""
+        return self._config.horizon
 
     def signals(self, prices: pd.DataFrame) -> list[Signal]:
         """Return the signals known at the last row of ``prices``.
@@ -168,8 +179,6 @@ class MachineLearningSecondary:
         DataError
             If the table is malformed (see `GrowingHistory`), or a symbol has no round-trip cost. Nothing is
             remembered then.
-        SignalError
-            If the estimator raises, or answers with anything but one number a sample.
         """
         self._read(prices)
         self._verdicts = [_Verdict("no close today")] * len(self._bars)
@@ -202,6 +211,7 @@ class MachineLearningSecondary:
     def _start(self, columns: pd.Index) -> None:
         self._bars = [SymbolBars(self._config.lags) for _ in columns]
         self._learnt: dict[tuple[int, ...], Learnt] = {}
+        self._complaints: dict[tuple[int, ...], str] = {}
         self._costs = self._round_trip.of(columns)
 
     def _read(self, prices: pd.DataFrame) -> None:
@@ -247,20 +257,23 @@ class MachineLearningSecondary:
                 )
             return answer
 
-        skill = walk_forward_skill(
-            fit_predict,
-            features,
-            label,
-            start,
-            end,
-            folds=config.folds,
-            embargo=config.embargo,
-            horizon=config.horizon,
-        )
-        if not (skill.t_statistic >= config.min_skill_t and skill.residual_volatility > 0.0):
-            silence = f"no skill out of sample: t {skill.t_statistic:.2f}, {config.min_skill_t:.2f} needed"
-            return Learnt(row, len(label), skill, silence, None)
-        return Learnt(row, len(label), skill, "", fitted(self._estimator, features, label))
+        try:
+            skill = walk_forward_skill(
+                fit_predict,
+                features,
+                label,
+                start,
+                end,
+                folds=config.folds,
+                embargo=config.embargo,
+                horizon=config.horizon,
+            )
+            if not (skill.t_statistic >= config.min_skill_t and skill.residual_volatility > 0.0):
+                silence = f"no skill out of sample: t {skill.t_statistic:.2f}, {config.min_skill_t:.2f} needed"
+                return Learnt(row, len(label), skill, silence, None)
+            return Learnt(row, len(label), skill, "", fitted(self._estimator, features, label))
+        except SignalError as error:
+            return Learnt(row, len(label), NO_SKILL, self._told(members, error), None)
 
     def _samples(self, members: tuple[int, ...], row: int) -> tuple[FloatArray, FloatArray, IntArray, IntArray]:
         """Return features, labels, and first and last rows of the labels, as known at a row; in order of time."""
@@ -289,7 +302,10 @@ class MachineLearningSecondary:
         forecast = dict[int, float]()
         if asked and learnt.model is not None:
             features = np.array([self._bars[place].features[-1] for place in asked], dtype=np.float64)
-            forecast = dict(zip(asked, predictions(learnt.model, features).tolist(), strict=True))
+            try:
+                forecast = dict(zip(asked, predictions(learnt.model, features).tolist(), strict=True))
+            except SignalError as error:
+                silence |= dict.fromkeys(asked, self._told(members, error))
         signals = []
         for place in present:
             if place in forecast and not math.isfinite(forecast[place]):
@@ -299,6 +315,15 @@ class MachineLearningSecondary:
             else:
                 signals.append(self._judge(place, forecast[place], learnt))
         return signals
+
+    def _told(self, members: tuple[int, ...], error: SignalError) -> str:
+        """Log why the estimator silences some symbols, unless that was the last thing said of them; return it."""
+        reason = str(error)
+        if self._complaints.get(members) != reason:
+            self._complaints[members] = reason
+            symbols = ", ".join(str(self._history.columns[place]) for place in members)
+            _LOG.warning("%s is silent on %s: %s", self._source, symbols, reason)
+        return reason
 
     def _judge(self, place: int, predicted: float, learnt: Learnt) -> Signal:
         skill, horizon = learnt.skill, self._config.horizon

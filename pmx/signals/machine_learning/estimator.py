@@ -70,19 +70,40 @@ def boosted_trees(config: MachineLearningEngine) -> Estimator:
     return trees
 
 
+def checked(estimator: Estimator) -> Estimator:
+    """Return an estimator that can learn and predict.
+
+    Raises
+    ------
+    SignalError
+        If it is a class, or has no ``fit`` and ``predict``.
+
+    Examples
+    --------
+    >>> checked("trees")
+    Traceback (most recent call last):
+    ...
+    pmx.errors.SignalError: estimator 'trees' has no fit(X, y) and predict(X); give it both
+    """
+    if isinstance(estimator, type):
+        name = estimator.__name__
+        raise SignalError(f"estimator {name} is a class, not an object that can learn; give {name}() instead")
+    if not all(callable(getattr(estimator, method, None)) for method in ("fit", "predict")):
+        raise SignalError(f"estimator {estimator!r} has no fit(X, y) and predict(X); give it both")
+    return estimator
+
+
 def fitted(estimator: Estimator, X: FloatArray, y: FloatArray) -> Estimator:
     """Return a copy of an estimator that has learnt, on one thread.
 
     Raises
     ------
     SignalError
-        If the estimator has no ``fit`` and ``predict``, or raises.
+        If the estimator cannot be copied, or raises.
     """
     name = type(estimator).__name__
-    if not all(callable(getattr(estimator, method, None)) for method in ("fit", "predict")):
-        raise SignalError(f"estimator {estimator!r} has no fit(X, y) and predict(X); give it both")
-    model = copy.deepcopy(estimator)
     try:
+        model = copy.deepcopy(estimator)
         with _one_thread():
             model.fit(X, y)
     except Exception as error:

@@ -16,6 +16,10 @@ Method = Literal["isotonic", "platt"]
 
 #: Odds are taken of confidences no closer to 0 and 1 than this.
 _EDGE = 1e-6
+#: Separate outcomes at the overall share that are added to each block of an isotonic map.
+_PRIOR = 10.0
+#: Statements that a bin of a reliability table should hold, so that its interval is no wider than ±0.14; and bins.
+_IN_A_BIN, _MOST_BINS = 50, 10
 #: Normal quantile of the 95 % interval in a reliability table.
 _Z95 = 1.959963984540054
 
@@ -29,7 +33,8 @@ class Calibration:
     method : {"isotonic", "platt"}
         What was fitted.
     knots, values : ndarray, shape (k,)
-        The isotonic map, linear in between and constant outside; empty for ``platt``.
+        The isotonic map, linear in between. For ``platt`` its value at the smallest and the largest confidence that it
+        was fitted to. Both maps are constant outside.
     slope, intercept : float
         The Platt map, :math:`1 / (1 + e^{-(a \cdot \mathrm{logit}(c) + b)})`; NaN for ``isotonic``.
     observations : int
@@ -48,12 +53,13 @@ class Calibration:
         stated = np.asarray(confidence, dtype=np.float64)
         if self.method == "isotonic":
             return np.asarray(np.interp(stated, self.knots, self.values), dtype=np.float64)
-        value: FloatArray = 1.0 / (1.0 + np.exp(-(self.slope * _logit(stated) + self.intercept)))
-        return value
+        return _platt_map(np.clip(stated, self.knots[0], self.knots[-1]), self.slope, self.intercept)
 
 
-def fit_calibration(confidence: npt.ArrayLike, right: npt.ArrayLike, method: Method = "isotonic") -> Calibration:
-    """Fit the map from stated confidence to how often it was right. Needs scikit-learn.
+def fit_calibration(
+    confidence: npt.ArrayLike, right: npt.ArrayLike, method: Method = "isotonic", *, overlap: float = 1.0
+) -> Calibration:
+    r"""Fit the map from stated confidence to how often it was right. Needs scikit-learn.
 
     Parameters
     ----------
@@ -64,6 +70,8 @@ def fit_calibration(confidence: npt.ArrayLike, right: npt.ArrayLike, method: Met
     method : {"isotonic", "platt"}
         ``isotonic`` takes any rising shape and needs some thousand outcomes to be smooth; ``platt`` fits a line in
         log odds, and makes do with some hundred.
+    overlap : float
+        Outcomes that share their bars, on average: n of them are worth n / overlap separate ones.
 
     Returns
     -------
@@ -73,9 +81,21 @@ def fit_calibration(confidence: npt.ArrayLike, right: npt.ArrayLike, method: Met
     Raises
     ------
     DataError
-        If the two do not belong together, a confidence is outside [0, 1], or all or none were right.
+        If the two do not belong together, a confidence is outside [0, 1], all or none were right, or ``overlap`` is
+        below 1.
     SignalError
         If scikit-learn is not installed.
+
+    Notes
+    -----
+    Neither map ever gives certainty. Platt fits to smoothed targets, and the map goes no further than the confidences
+    that it was fitted to. Of the isotonic map's blocks, of :math:`n_b`
+    statements of which :math:`k_b` were right, few can hold very little, above all at the ends; so with s the share of
+    all statements that was right, o the overlap, and m = 10,
+
+    .. math:: v_b = \frac{k_b / o + m s}{n_b / o + m},
+
+    made to rise again by a second isotonic fit, weighted by :math:`n_b`.
 
     References
     ----------
@@ -95,24 +115,46 @@ def fit_calibration(confidence: npt.ArrayLike, right: npt.ArrayLike, method: Met
     stated, outcome = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=bool)
     if method not in get_args(Method):
         raise DataError(f"calibration method is {method!r}; choose one of {', '.join(get_args(Method))}")
+    if not 1.0 <= overlap < np.inf:
+        raise DataError(f"overlap is {overlap!r}; outcomes that share no bars have an overlap of 1, others more")
     _check(stated, outcome)
     n, hits = stated.size, int(outcome.sum())
     if hits in (0, n):
         raise DataError(f"{hits} of {n} statements were right: that is no ground for a calibration; give more of them")
     try:
-        from sklearn.isotonic import IsotonicRegression
-        from sklearn.linear_model import LogisticRegression
+        import sklearn  # noqa: F401
     except ImportError as error:
         raise SignalError(
             "calibration needs scikit-learn, which is not installed; pip install 'pmx[ml]', or switch it off with "
             "signal_routing_config.calibration.method: none"
         ) from error
-    if method == "isotonic":
-        fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(stated, outcome.astype(np.float64))
-        knots, values = np.asarray(fit.X_thresholds_), np.asarray(fit.y_thresholds_)
-        return Calibration(method, knots, values, np.nan, np.nan, n)
+    return _isotonic(stated, outcome, overlap) if method == "isotonic" else _platt(stated, outcome, overlap)
+
+
+def _isotonic(stated: FloatArray, outcome: npt.NDArray[np.bool_], overlap: float) -> Calibration:
+    from sklearn.isotonic import IsotonicRegression
+
+    def rising(values: FloatArray, weights: FloatArray) -> FloatArray:
+        return np.asarray(IsotonicRegression().fit_transform(places, values, sample_weight=weights), dtype=np.float64)
+
+    places, of_place = np.unique(stated, return_inverse=True)
+    statements = np.bincount(of_place).astype(np.float64)
+    raw = rising(np.bincount(of_place, outcome) / statements, statements)
+    _, of_block = np.unique(raw, return_inverse=True)
+    separate = np.bincount(of_block, statements)[of_block] / overlap
+    values = rising((raw * separate + _PRIOR * float(outcome.mean())) / (separate + _PRIOR), statements)
+    # Inside a level stretch only its ends matter.
+    ends = np.ones(len(values), dtype=bool)
+    ends[1:-1] = (values[1:-1] != values[:-2]) | (values[1:-1] != values[2:])
+    return Calibration("isotonic", places[ends], values[ends], np.nan, np.nan, stated.size)
+
+
+def _platt(stated: FloatArray, outcome: npt.NDArray[np.bool_], overlap: float) -> Calibration:
+    from sklearn.linear_model import LogisticRegression
+
+    n, hits = stated.size, float(outcome.sum())
     # Platt's targets: each statement counts partly as its opposite, so that few outcomes do not make for certainty.
-    high, low = (hits + 1.0) / (hits + 2.0), 1.0 / (n - hits + 2.0)
+    high, low = (hits / overlap + 1.0) / (hits / overlap + 2.0), 1.0 / ((n - hits) / overlap + 2.0)
     of_right = np.where(outcome, high, low)
     odds = _logit(stated)[:, None]
     line = LogisticRegression(C=np.inf, max_iter=1000)
@@ -121,10 +163,17 @@ def fit_calibration(confidence: npt.ArrayLike, right: npt.ArrayLike, method: Met
         np.repeat([1, 0], n),
         sample_weight=np.concatenate([of_right, 1.0 - of_right]),
     )
-    return Calibration(method, np.empty(0), np.empty(0), float(line.coef_[0, 0]), float(line.intercept_[0]), n)
+    slope, intercept = float(line.coef_[0, 0]), float(line.intercept_[0])
+    ends = np.array([stated.min(), stated.max()])
+    return Calibration("platt", ends, _platt_map(ends, slope, intercept), slope, intercept, n)
 
 
-def reliability_table(confidence: npt.ArrayLike, right: npt.ArrayLike, bins: int = 10) -> pd.DataFrame:
+def _platt_map(stated: FloatArray, slope: float, intercept: float) -> FloatArray:
+    value: FloatArray = 1.0 / (1.0 + np.exp(-(slope * _logit(stated) + intercept)))
+    return value
+
+
+def reliability_table(confidence: npt.ArrayLike, right: npt.ArrayLike, bins: int | None = None) -> pd.DataFrame:
     r"""Set what was stated beside what came true, in bins of equally many statements.
 
     Parameters
@@ -133,8 +182,9 @@ def reliability_table(confidence: npt.ArrayLike, right: npt.ArrayLike, bins: int
         Stated probabilities, in [0, 1].
     right : array_like of bool, shape (n,)
         Whether each statement was right.
-    bins : int
-        At most this many; equal confidences are never parted.
+    bins : int, optional
+        At most this many; equal confidences are never parted. When omitted, as many as leave 50 statements in each,
+        from 1 to 10: fewer say next to nothing.
 
     Returns
     -------
@@ -145,7 +195,7 @@ def reliability_table(confidence: npt.ArrayLike, right: npt.ArrayLike, bins: int
     Raises
     ------
     DataError
-        If there is nothing to set side by side, or a confidence is outside [0, 1].
+        If there is nothing to set side by side, a confidence is outside [0, 1], or ``bins`` is below 1.
 
     References
     ----------
@@ -160,6 +210,10 @@ def reliability_table(confidence: npt.ArrayLike, right: npt.ArrayLike, bins: int
     """
     stated, outcome = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=bool)
     _check(stated, outcome)
+    if bins is None:
+        bins = min(_MOST_BINS, max(1, stated.size // _IN_A_BIN))
+    if bins < 1:
+        raise DataError(f"{bins} bins; a table has 1 or more")
     order = np.argsort(stated, kind="stable")
     stated, outcome = stated[order], outcome[order]
     cuts = [0]

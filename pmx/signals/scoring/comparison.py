@@ -14,6 +14,8 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Fewer differences than this say nothing that a test could use.
 FEWEST = 8
+#: Where outcomes overlap, forecasts for each bar of overlap below which the test rejects too often to be believed.
+FEWEST_PER_OVERLAP = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class DieboldMariano:
     statistic : float
         Negative where the first forecast lost less.
     p_value : float
-        Two-sided, from Student's t with n − 1 degrees of freedom.
+        Two-sided, from Student's t with n − 1 degrees of freedom. NaN with fewer than 20 forecasts for each bar of
+        overlap, where outcomes do overlap.
     mean_difference : float
         Mean loss of the first less that of the second.
     observations : int
@@ -65,12 +68,16 @@ def diebold_mariano(loss: npt.ArrayLike, baseline_loss: npt.ArrayLike, overlap: 
     Raises
     ------
     DataError
-        If the losses are not finite, not of one length, or too few for their overlap.
+        If the losses are not finite, not of one length, or fewer than 8 or than twice their overlap.
 
     Notes
     -----
     The equally weighted sum of autocovariances can come out negative; Bartlett's weights, under which it cannot, take
     its place then.
+
+    The sum rests on few separate stretches where n is not large beside H: at a nominal 5 % the test rejects 7 to 13 %
+    of equally good pairs at n = 5 H, and 6 to 7 % at n = 20 H (simulated, H from 2 to 20). So with less than that
+    there is no p-value.
 
     References
     ----------
@@ -94,6 +101,7 @@ def diebold_mariano(loss: npt.ArrayLike, baseline_loss: npt.ArrayLike, overlap: 
         raise DataError(
             f"{n} losses with an overlap of {overlap} cannot be compared; give {max(FEWEST, 2 * overlap)} or more"
         )
+    few = overlap > 1 and n < FEWEST_PER_OVERLAP * overlap
     difference = first - second
     if not np.isfinite(difference).all():
         raise DataError("a loss is not finite; leave forecasts out that cannot be scored")
@@ -105,9 +113,12 @@ def diebold_mariano(loss: npt.ArrayLike, baseline_loss: npt.ArrayLike, overlap: 
         variance = covariances[0] + 2.0 * ((1.0 - np.arange(1, overlap) / overlap) @ covariances[1:])
     if not variance > 0.0:
         same = mean == 0.0
-        return DieboldMariano(0.0 if same else math.copysign(math.inf, mean), 1.0 if same else 0.0, mean, n)
+        certain = 1.0 if same else 0.0
+        return DieboldMariano(0.0 if same else math.copysign(math.inf, mean), math.nan if few else certain, mean, n)
     correction = math.sqrt((n + 1 - 2 * overlap + overlap * (overlap - 1) / n) / n)
     statistic = correction * mean / math.sqrt(variance / n)
+    if few:
+        return DieboldMariano(statistic, math.nan, mean, n)
     from scipy.special import stdtr
 
     return DieboldMariano(statistic, float(2.0 * stdtr(n - 1, -abs(statistic))), mean, n)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import compress
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from pmx.errors import SignalError
-from pmx.risk import EwmaVariance
+from pmx.risk import RISKMETRICS_DECAY, EwmaVariance
 from pmx.signals.forecasting.types import Forecast
 from pmx.signals.scoring.comparison import DieboldMariano, diebold_mariano
 from pmx.signals.scoring.proper import crps, log_score, pit
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Weight of yesterday in the random walk's variance (RiskMetrics).
-DECAY = 0.94
+#: The interval whose coverage is reported, and the range of it that passes for calibrated.
+LEVEL, CALIBRATED = 0.90, (0.88, 0.92)
 #: Returns before the random walk has a variance worth the name.
 LEAST_RETURNS = 20
 
@@ -40,11 +42,20 @@ class Forecasts:
     outcome : ndarray, shape (n,)
         Log return over the horizon that followed.
     confidence : ndarray, shape (n,)
-        Stated probability that ``outcome`` has the sign of ``mean``; NaN where none was stated.
+        Stated probability that ``outcome`` has the sign of the side; NaN where none was stated.
     overlap : int
         Consecutive forecasts whose outcomes overlap.
     seconds : float
         What making them took.
+    calibrated : ndarray, shape (n,), optional
+        ``confidence`` as it was calibrated; NaN where it was not. None: nowhere.
+    interval : ndarray, shape (n, 2), optional
+        Ends of the 90 % interval that the model itself gave; NaN where it gave none. None: nowhere.
+    direction : ndarray, shape (n,), optional
+        Side that was taken on each, −1, 0 or 1; None: the sign of ``mean``. An engine that does not believe its mean,
+        or finds it not worth the cost, takes none.
+    made_by : tuple of str, shape (n,), optional
+        What made each forecast, where that is said more closely than by ``model``.
 
     Examples
     --------
@@ -64,6 +75,10 @@ class Forecasts:
     confidence: FloatArray
     overlap: int
     seconds: float
+    calibrated: FloatArray | None = None
+    interval: FloatArray | None = None
+    direction: FloatArray | None = None
+    made_by: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -90,19 +105,38 @@ class Forecasts:
         return pit(self.outcome, self.mean, self.volatility, self.degrees_of_freedom)
 
     @property
+    def sides(self) -> FloatArray:
+        """Return the side that was taken on each outcome: −1, 0 or 1."""
+        return np.sign(self.mean) if self.direction is None else self.direction
+
+    @property
     def right(self) -> npt.NDArray[np.bool_]:
-        """Return whether each mean had the sign of the outcome."""
-        return self.mean * self.outcome > 0.0
+        """Return whether each side had the sign of the outcome."""
+        return self.sides * self.outcome > 0.0
+
+    @property
+    def signed(self) -> npt.NDArray[np.bool_]:
+        """Return which forecasts took a side and had an outcome that did."""
+        return np.asarray(self.sides * self.outcome != 0.0, dtype=np.bool_)
 
     @property
     def directional_accuracy(self) -> float:
-        """Return the share of right signs among means and outcomes that have one; NaN where there are none."""
-        signed = (self.mean != 0.0) & (self.outcome != 0.0)
-        return float(self.right[signed].mean()) if signed.any() else math.nan
+        """Return the share of right signs among the `signed` ones; NaN where there are none."""
+        return float(self.right[self.signed].mean()) if self.signed.any() else math.nan
 
     def coverage(self, level: float) -> float:
         """Return the share of outcomes inside the central interval of that probability."""
         return float((np.abs(self.pit - 0.5) <= 0.5 * level).mean())
+
+    @property
+    def interval_coverage(self) -> float:
+        """Return the share of outcomes inside the 90 % intervals that the model itself gave; NaN if it gave none."""
+        if self.interval is None:
+            return math.nan
+        low, high = self.interval.T
+        given = np.isfinite(low) & np.isfinite(high)
+        inside = (low <= self.outcome) & (self.outcome <= high)
+        return float(inside[given].mean()) if given.any() else math.nan
 
     def against(self, baseline: Forecasts) -> tuple[DieboldMariano, DieboldMariano]:
         """Test CRPS and squared error against another model's forecasts of the same outcomes.
@@ -123,8 +157,11 @@ class Forecasts:
 
     def only(self, keep: npt.NDArray[np.bool_]) -> Forecasts:
         """Return some of the forecasts."""
-        columns = ("mean", "volatility", "degrees_of_freedom", "outcome", "confidence")
-        return replace(self, dates=self.dates[keep], **{name: getattr(self, name)[keep] for name in columns})
+        columns = ("dates", "mean", "volatility", "degrees_of_freedom", "outcome", "confidence")
+        kept: dict[str, Any] = {name: getattr(self, name)[keep] for name in columns}
+        for name in ("calibrated", "interval", "direction"):
+            kept[name] = None if getattr(self, name) is None else getattr(self, name)[keep]
+        return replace(self, made_by=tuple(compress(self.made_by, keep)), **kept)
 
 
 class RandomWalk:
@@ -152,7 +189,7 @@ class RandomWalk:
 
     name = "random walk"
 
-    def __init__(self, decay: float = DECAY) -> None:
+    def __init__(self, decay: float = RISKMETRICS_DECAY) -> None:
         self._decay = decay
 
     def forecast(self, returns: FloatArray, horizon: int) -> Forecast:

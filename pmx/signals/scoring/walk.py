@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from pmx.errors import DataError, SignalError
+from pmx.signals.forecasting import ForecastBundle
 from pmx.signals.forecasting.types import Forecaster
 from pmx.signals.scoring.forecasts import Forecasts
 from pmx.signals.types import Signal
@@ -22,7 +23,11 @@ IntArray = npt.NDArray[np.intp]
 
 
 class ForecastingEngine(Protocol):
-    """A `SignalEngine` that also says what it expects: `TimeSeriesCore`, or anything with these two tables."""
+    """A `SignalEngine` that also says what it expects: `TimeSeriesCore`, or anything with these two tables.
+
+    Two more attributes are read where there are any: ``forecasts``, a mapping of symbol to `ForecastBundle`, whose
+    ``interval_90`` is the engine's own; and ``as_stated``, the signals before their confidence was calibrated.
+    """
 
     @property
     def source(self) -> str:
@@ -37,7 +42,7 @@ class ForecastingEngine(Protocol):
     def diagnostics(self) -> pd.DataFrame:
         """Return, by symbol, ``expected_return`` and ``volatility`` of the log return over the horizon.
 
-        NaN where there is no forecast. A column ``degrees_of_freedom`` is used where there is one.
+        NaN where there is no forecast. Columns ``degrees_of_freedom`` and ``model`` are used where there are any.
         """
         ...
 
@@ -99,7 +104,9 @@ def walk_forecaster(
         except SignalError:
             continue
         df = forecast.diagnostics.get("degrees_of_freedom", math.inf)
-        rows.append((origin - 1, forecast.total_mean, forecast.total_volatility, df if df > 2.0 else math.inf))
+        moments = forecast.total_mean, forecast.total_volatility, df if df > 2.0 else math.inf
+        side = math.copysign(1.0, forecast.total_mean) if forecast.total_mean else 0.0
+        rows.append(_Said(origin - 1, *moments, direction=side, made_by=forecaster.name))
     seconds = time.perf_counter() - began
     walk = _Walked(forecaster.name, str(returns.name), returns.index, np.cumsum(values), horizon, seconds)
     return walk.forecasts(rows)
@@ -131,8 +138,10 @@ def walk_engine(
     Returns
     -------
     dict of str to Forecasts
-        By symbol, those that had a forecast whose outcome is known. ``confidence`` is that of the signal. The seconds
-        are the engine's, divided equally over the symbols.
+        By symbol, those that had a forecast whose outcome is known. ``confidence`` is that of the signal as stated,
+        ``calibrated`` what a `CalibratedEngine` made of it, and the side is that of the signal, none where there is no
+        signal. The seconds are the engine's, divided equally over the
+        symbols.
 
     Raises
     ------
@@ -140,15 +149,14 @@ def walk_engine(
         If the engine's ``diagnostics`` lack what it expects.
     """
     step, symbols = _step(horizon, every), [str(symbol) for symbol in prices.columns]
-    rows: dict[str, list[tuple[int, float, float, float, float]]] = {symbol: [] for symbol in symbols}
+    rows: dict[str, list[_Said]] = {symbol: [] for symbol in symbols}
     seconds = 0.0
     for origin in range(step - 1, len(prices) - horizon, step):
         began = time.perf_counter()
-        confidence = {signal.symbol: signal.confidence for signal in engine.signals(prices.iloc[: origin + 1])}
-        table = engine.diagnostics
+        signals = engine.signals(prices.iloc[: origin + 1])
         seconds += time.perf_counter() - began
-        for symbol, mean, volatility, df in _expected(engine.source, table):
-            rows[symbol].append((origin, mean, volatility, df, confidence.get(symbol, math.nan)))
+        for symbol, said in _said(engine, origin, signals):
+            rows[symbol].append(said)
         if advance is not None:
             advance(1)
     walked = {}
@@ -156,7 +164,7 @@ def walk_engine(
         closes = prices.iloc[:, number].to_numpy(dtype=np.float64)
         own = np.flatnonzero(np.isfinite(closes))
         bar_of = {int(row): bar for bar, row in enumerate(own)}
-        mine = [(bar_of[row], *rest) for row, *rest in rows[symbol] if row in bar_of]
+        mine = [said._replace(bar=bar_of[said.bar]) for said in rows[symbol] if said.bar in bar_of]
         each = seconds / len(symbols)
         walk = _Walked(engine.source, symbol, prices.index[own], np.log(closes[own]), horizon, each)
         forecasts = walk.forecasts(mine)
@@ -165,16 +173,47 @@ def walk_engine(
     return walked
 
 
-def _expected(source: str, table: pd.DataFrame) -> Iterator[tuple[str, float, float, float]]:
-    """Yield symbol, mean, volatility and degrees of freedom of each forecast that there is."""
+class _Said(NamedTuple):
+    """One forecast: the bar at which it was made, and what it was."""
+
+    bar: int
+    mean: float
+    volatility: float
+    degrees_of_freedom: float
+    confidence: float = math.nan
+    calibrated: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    direction: float = 0.0
+    made_by: str = ""
+
+
+def _said(engine: ForecastingEngine, row: int, signals: Sequence[Signal]) -> Iterator[tuple[str, _Said]]:
+    """Yield each symbol of which something is expected at that row, and what."""
+    bundles: Mapping[str, ForecastBundle] = getattr(engine, "forecasts", {})
+    side = {signal.symbol: float(signal.direction) for signal in signals}
+    confidence = {signal.symbol: signal.confidence for signal in signals}
+    stated, calibrated = confidence, {}
+    if hasattr(engine, "as_stated"):
+        stated = {signal.symbol: signal.confidence for signal in engine.as_stated}
+        calibrated = {symbol: value for symbol, value in confidence.items() if value != stated[symbol]}
+    for symbol, mean, volatility, df, model in _expected(engine.source, engine.diagnostics):
+        low, high = bundles[symbol].interval_90 if symbol in bundles else (math.nan, math.nan)
+        sure = stated.get(symbol, math.nan), calibrated.get(symbol, math.nan)
+        yield symbol, _Said(row, mean, volatility, df, *sure, low, high, side.get(symbol, 0.0), model or engine.source)
+
+
+def _expected(source: str, table: pd.DataFrame) -> Iterator[tuple[str, float, float, float, str]]:
+    """Yield symbol, mean, volatility, degrees of freedom and model of each forecast that there is."""
     missing = {"expected_return", "volatility"} - set(table.columns)
     if missing:
         raise SignalError(f"diagnostics of engine {source!r} have no column {min(missing)!r}; add it")
     shapes = table["degrees_of_freedom"] if "degrees_of_freedom" in table else pd.Series(math.inf, index=table.index)
-    columns = (table[name].tolist() for name in ("expected_return", "volatility"))
-    for symbol, mean, volatility, df in zip(table.index, *columns, shapes.tolist(), strict=True):
+    models = table["model"] if "model" in table else pd.Series("", index=table.index)
+    columns = (column.tolist() for column in (table["expected_return"], table["volatility"], shapes, models))
+    for symbol, mean, volatility, df, model in zip(table.index, *columns, strict=True):
         if math.isfinite(mean) and volatility > 0.0:
-            yield str(symbol), mean, volatility, df if df > 2.0 else math.inf
+            yield str(symbol), mean, volatility, df if df > 2.0 else math.inf, str(model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,22 +227,26 @@ class _Walked:
     horizon: int
     seconds: float
 
-    def forecasts(self, rows: Sequence[tuple[float, ...]]) -> Forecasts:
-        """Join (bar, mean, volatility, degrees of freedom, perhaps confidence) with outcomes, where those are known."""
-        known = [row for row in rows if row[0] + self.horizon < len(self.log_price)]
-        table = np.array(known, dtype=np.float64).reshape(len(known), -1 if known else 4)
-        bar = table[:, 0].astype(np.intp)
+    def forecasts(self, said: Sequence[_Said]) -> Forecasts:
+        """Join what was said with its outcomes, where those are known."""
+        known = [one for one in said if one.bar + self.horizon < len(self.log_price)]
+        bar = np.array([one.bar for one in known], dtype=np.intp)
+        table = np.array([one[1:9] for one in known], dtype=np.float64).reshape(len(known), 8)
         return Forecasts(
             model=self.model,
             symbol=self.symbol,
             dates=self.index[bar],
-            mean=table[:, 1],
-            volatility=table[:, 2],
-            degrees_of_freedom=table[:, 3],
+            mean=table[:, 0],
+            volatility=table[:, 1],
+            degrees_of_freedom=table[:, 2],
             outcome=self.log_price[bar + self.horizon] - self.log_price[bar],
-            confidence=table[:, 4] if table.shape[1] > 4 else np.full(len(known), math.nan),
+            confidence=table[:, 3],
             overlap=_overlap(bar, self.horizon),
             seconds=self.seconds,
+            calibrated=table[:, 4],
+            interval=table[:, 5:7],
+            direction=table[:, 7],
+            made_by=tuple(one.made_by for one in known),
         )
 
 

@@ -1,21 +1,26 @@
 """Servers that stall, flood, redirect, inject and lie: no signal outside the schema, in time, and no secret told."""
 
+import dataclasses
 import json
 import logging
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo.hostile_answers import completion, entry, hostile_answers, signals
+from zoo.hostile_answers import completion, entry, hostile_answers, http, signals
+from zoo.hostile_answers import mutated as mutated_answer
 
-from pmx.signals.language_model import Opinion, Refused, opinions_from
+from pmx.signals.language_model import Endpoint, Opinion, Refused, Secret, opinions_from
+from pmx.signals.language_model.exchange import ask
 
 KEY = "sk-THIS-MUST-NEVER-BE-SEEN-1234567890"
 ANSWERS = hostile_answers()
@@ -24,14 +29,14 @@ MARGIN = 8.0
 
 
 def assert_in_schema(found, asked) -> None:
-    for signal in found:
-        assert signal.symbol in asked
-        assert signal.source == "llm_fallback"
-        assert signal.direction in (-1, 0, 1)
-        assert abs(signal.edge_score) <= 0.5
-        assert 0.0 <= signal.strength <= 1.0
-        assert 0.0 <= signal.confidence <= 1.0
-    assert len({signal.symbol for signal in found}) == len(found)
+    for said in found:
+        assert said.symbol in asked
+        assert said.source == "llm_fallback"
+        assert said.direction in (-1, 0, 1)
+        assert abs(said.edge_score) <= 0.5
+        assert 0.0 <= said.strength <= 1.0
+        assert 0.0 <= said.confidence <= 1.0
+    assert len({said.symbol for said in found}) == len(found)
 
 
 def assert_untold(*texts: object) -> None:
@@ -63,8 +68,42 @@ def test_no_hostile_answer_becomes_a_signal(server, prices, caplog) -> None:
     (server.folder / "good").write_bytes(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
     with (server.folder / "good").open("ab") as file:
         file.write(completion(signals(entry())))
-    (signal,) = server.engine("says/good").signals_for(prices, ["SPY", "WTI"])
-    assert (signal.symbol, signal.edge_score, signal.confidence) == ("SPY", 0.3, 0.7)
+    (said,) = server.engine("says/good").signals_for(prices, ["SPY", "WTI"])
+    assert (said.symbol, said.edge_score, said.confidence) == ("SPY", 0.3, 0.7)
+
+
+def check_mutations(server, prices, caplog, count: int, seed: int) -> int:
+    """Ask for mutated answers over a real connection; what becomes of each is a signal in the schema, or a reason."""
+    caplog.set_level(logging.DEBUG)
+    rng, heard = random.Random(seed), 0
+    good = completion(signals(entry(), entry(symbol='"WTI"', edge="-0.1")))
+    chunks = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    more = b"Date: Fri, 17 May 2024 20:00:00 GMT\r\nServer: tiny/0.1 (of the tests)\r\nX-Request-Id: 0123456789\r\n"
+    sound = [
+        http(good, more=more),
+        http(good, more=more, length=False),
+        chunks + b"%x\r\n%s\r\n0\r\n\r\n" % (len(good), good),
+    ]
+    for i in range(count):
+        (server.folder / "mutated").write_bytes(mutated_answer(rng.choice(sound), rng))
+        engine = server.engine("says/mutated", timeout_seconds=10.0)
+        began = time.monotonic()
+        found = engine.signals_for(prices, ["SPY", "WTI"])
+        assert time.monotonic() - began < 10.0 + MARGIN, (seed, i)
+        assert_in_schema(found, {"SPY", "WTI"})
+        assert (found == []) == (set(engine.diagnostics.values()).isdisjoint({"signal"})), (seed, i)
+        heard += bool(found)
+    assert_untold(caplog.text)
+    return heard
+
+
+def test_mutated_answers_are_signals_in_the_schema_or_reasons(server, prices, caplog) -> None:
+    assert 5 < check_mutations(server, prices, caplog, 200, seed=0) < 195
+
+
+@pytest.mark.fuzz
+def test_many_mutated_answers_are_signals_in_the_schema_or_reasons(server, prices, caplog) -> None:
+    assert check_mutations(server, prices, caplog, 5_000, seed=1) > 150
 
 
 @pytest.mark.parametrize(
@@ -74,8 +113,10 @@ def test_no_hostile_answer_becomes_a_signal(server, prices, caplog) -> None:
         "continues_forever",
     ],
 )  # fmt: skip
-def test_none_outlives_its_time(server, prices, script) -> None:
-    engine = server.engine(script, timeout_seconds=1.0)
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_none_outlives_its_time(server, prices, script, secure) -> None:
+    options = {"endpoint": server.secure_endpoint(script), "ca_file": str(server.ca_file)} if secure else {}
+    engine = server.engine(script, timeout_seconds=1.0, **options)
     began = time.monotonic()
     assert engine.signals_for(prices, ["SPY"]) == []
     assert time.monotonic() - began < 1.0 + MARGIN
@@ -88,7 +129,7 @@ def test_none_outgrows_its_size(server, prices, script) -> None:
     assert engine.signals_for(prices, ["SPY"]) == []
     assert engine.diagnostics["SPY"] in (
         "refused: the answer is too large",
-        "refused: the answer is not sound HTTP (HTTPException)",  # more than a hundred headers
+        "refused: what comes before the answer's body is too long",
     )
 
 
@@ -109,10 +150,10 @@ def test_a_listener_that_never_accepts_is_given_up(prices, server) -> None:
         ("redirects", "the server redirects (status 302), which is not followed"),
         ("redirects_keeping_the_method", "the server redirects (status 307), which is not followed"),
         ("echoes_the_key", "the server answers with status 401"),
-        ("echoes_the_key_in_garbage", "the answer is not sound HTTP (BadStatusLine)"),
+        ("echoes_the_key_in_garbage", "the answer is not sound HTTP: it does not begin as HTTP does"),
         ("echoes_the_key_as_symbol", "a symbol was not asked about"),
-        ("echoes_the_key_in_the_length", "the answer is not JSON"),
-        ("closes_at_once", "no connection (RemoteDisconnected)"),
+        ("echoes_the_key_in_the_length", "the answer is not sound HTTP: its length is unclear"),
+        ("closes_at_once", "the connection ended before the answer did"),
         ("closes_early", "the connection ended before the answer did"),
         ("resets", "no connection (ConnectionResetError)"),
     ],
@@ -166,6 +207,63 @@ def test_proxies_in_the_environment_are_not_used(server) -> None:
         trap.shutdown(socket.SHUT_RDWR)
     assert ran.stdout.strip() == "1"
     assert visitors == []
+
+
+# --- what an error carries --------------------------------------------------------------------------------
+
+
+def seen_in(error: BaseException) -> str:
+    """Return all that a report of an error might show: messages, local variables, and errors that went before."""
+    text = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    return text
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["closes_at_once", "resets", "stalls", "echoes_the_key", "echoes_the_key_in_garbage", "says/nothing", "floods"],
+)
+def test_no_frame_of_a_refusal_holds_the_key(server, script) -> None:
+    key = Secret(KEY)
+    with pytest.raises(Refused) as caught:
+        ask(
+            Endpoint.parse(server.endpoint(script), with_key=True), b"{}", key=key, trust=None, seconds=1.0,
+            max_bytes=100_000,
+        )  # fmt: skip
+    assert "trust = None" in seen_in(caught.value)
+    assert_untold(seen_in(caught.value))
+
+
+def test_no_frame_of_an_interrupt_shows_the_key(server) -> None:
+    """Control-C while waiting is let through, with every frame of the exchange."""
+    key = Secret(KEY)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            ask(
+                Endpoint.parse(server.endpoint("stalls"), with_key=True), b"{}", key=key, trust=None, seconds=20.0,
+                max_bytes=100_000,
+            )  # fmt: skip
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert "in receive" in seen_in(caught.value)
+    assert_untold(seen_in(caught.value))
+
+
+def test_a_defect_of_our_own_is_no_signal_and_stops_nobody(server, prices, caplog) -> None:
+    """An endpoint that no address can have stands for whatever nobody has thought of."""
+    engine = server.engine("behaves")
+    engine._endpoint = dataclasses.replace(engine._endpoint, path="/\u2028")
+    assert engine.signals_for(prices, ["SPY"]) == []
+    assert engine.diagnostics["SPY"] == "refused: the answer cannot be read (UnicodeEncodeError)"
+    assert_untold(caplog.text)
 
 
 # --- the reader alone -------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """The learnt engine: planted edges found, noise left alone, one answer for one history, and no look ahead."""
 
+import logging
 import math
+import re
 import subprocess
 import sys
 
@@ -229,6 +231,11 @@ class Failing(Contrarian):
     def __init__(self, where: str) -> None:
         self.where = where
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "Failing":
+        if self.where == "copy":
+            raise TypeError("one of a kind")
+        return Failing(self.where)
+
     def fit(self, X: np.ndarray, y: np.ndarray) -> None:
         if self.where == "fit":
             raise RuntimeError("out of ideas")
@@ -242,6 +249,8 @@ class Failing(Contrarian):
             return answer[:, None]
         if self.where == "nan":
             answer[-1] = np.nan
+        if self.where == "predict now" and len(X) == 1:
+            raise ValueError("out of today")
         if self.where == "nan now" and len(X) == 1:
             answer[-1] = np.inf
         return answer
@@ -252,15 +261,50 @@ class Failing(Contrarian):
     [
         (Failing("fit"), "estimator Failing failed to fit .* samples: out of ideas"),
         (Failing("predict"), "estimator Failing failed to predict .* samples: out of numbers"),
+        (Failing("predict now"), "estimator Failing failed to predict 1 samples: out of today"),
         (Failing("shape"), r"estimator Failing predicted shape \(\d+, 1\)"),
         (Failing("nan"), "estimator Failing predicted a number that is not finite in its walk-forward test"),
-        ("not a model", r"has no fit\(X, y\) and predict\(X\)"),
+        (Failing("copy"), "estimator Failing failed to fit .* samples: one of a kind"),
     ],
-    ids=["fit", "predict", "shape", "nan", "no model"],
+    ids=lambda value: value.where if isinstance(value, Failing) else "",
 )
-def test_a_broken_model_is_named(estimator: object, said: str) -> None:
+def test_a_broken_model_is_silent_with_its_reason_told_once(estimator: object, said: str, caplog) -> None:
+    prices = closes(A=undone(500, 0))
+    core = engine(estimator)
+    with caplog.at_level(logging.WARNING, "pmx.signals.machine_learning"):
+        assert core.signals(prices.iloc[:-1]) == core.signals(prices) == []
+    assert re.search(said, core.diagnostics.loc["A", "status"])
+    assert re.search(f"ml_secondary is silent on A: {said}", caplog.text)
+    assert len(caplog.records) == 1
+    again = engine(estimator)
+    assert again.signals(prices) == []
+    pd.testing.assert_frame_equal(again.diagnostics, core.diagnostics)
+
+
+def test_a_broken_model_of_one_symbol_leaves_the_others_alone() -> None:
+    class Choosy(Contrarian):
+        """Refuse moves that are not undone."""
+
+        def fit(self, X: np.ndarray, y: np.ndarray) -> None:
+            super().fit(X, y)
+            if self.slope > 0.0:
+                raise RuntimeError("moves go on")
+
+    moves = undone(500, 1)
+    going_on = np.convolve(moves, 0.8 ** np.arange(40))[:500]
+    prices = closes(A=undone(500, 0), B=going_on)
+    core = engine(Choosy(), pooled=False)
+    assert core.signals(prices) == engine(Choosy()).signals(prices[["A"]]) != []
+    assert "moves go on" in core.diagnostics.loc["B", "status"]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "said"),
+    [("not a model", r"'not a model' has no fit\(X, y\) and predict\(X\)"), (Contrarian, "is a class")],
+)
+def test_what_cannot_learn_is_refused_at_once(estimator: object, said: str) -> None:
     with pytest.raises(SignalError, match=said):
-        engine(estimator).signals(closes(A=undone(500, 0)))
+        engine(estimator)
 
 
 def test_a_prediction_that_is_not_finite_is_no_signal() -> None:

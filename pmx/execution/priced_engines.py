@@ -1,0 +1,62 @@
+"""The policy's engines, with what trading costs under the same policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pmx.execution.costs import CostModel
+from pmx.policy import Policy
+from pmx.signals import FallbackEngine, SignalEngine, engines_of, fallback_of
+
+if TYPE_CHECKING:
+    from pmx.signals.language_model import Secret
+
+
+def default_engines(
+    policy: Policy, symbols: Sequence[str], names: Sequence[str] | None = None, *, progress: bool = False
+) -> list[SignalEngine]:
+    """Return the engines that the policy switches on, or those that are named, priced for these symbols.
+
+    Their round-trip cost is ``round_trip_cost_bps``, or else twice one side of ``execution.yml``'s costs. With
+    ``progress``, long work on fits shows a bar, on standard error where that is a terminal.
+
+    Raises
+    ------
+    SignalError
+        As `pmx.signals.engines_of`.
+
+    Examples
+    --------
+    >>> import pmx
+    >>> [engine.source for engine in default_engines(pmx.load_policy(), ["SP500"])]
+    ['time_series_core']
+    """
+    return engines_of(policy, _round_trip(policy, symbols), names, progress=progress)
+
+
+def fallback_engines(
+    policy: Policy, symbols: Sequence[str], *, api_key: str | Secret | None = None
+) -> list[FallbackEngine]:
+    """Return the language model that the policy switches on, priced for these symbols; none where it is off.
+
+    It is for live cycles only: give ``[*default_engines(...), *fallback_engines(...)]`` to the desk.
+
+    Raises
+    ------
+    SignalError
+        If its endpoint or its key is malformed.
+
+    Examples
+    --------
+    >>> import pmx
+    >>> fallback_engines(pmx.load_policy(), ["SP500"])
+    []
+    """
+    fallback = fallback_of(policy, _round_trip(policy, symbols), api_key=api_key)
+    return [] if fallback is None else [fallback]
+
+
+def _round_trip(policy: Policy, symbols: Sequence[str]) -> dict[str, float]:
+    costs = CostModel.from_policy(policy)
+    return {symbol: 2.0 * costs.rate(symbol) for symbol in symbols}
