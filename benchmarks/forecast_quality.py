@@ -31,6 +31,7 @@ from pmx.policy.schema import TimeSeriesEngine
 from pmx.signals.forecasting.bundle import NORMAL_REACH_90
 from pmx.signals.scoring import Forecasts, RandomWalk, walk_forecaster
 from pmx.signals.scoring.comparison import FEWEST
+from pmx.signals.scoring.forecasts import CALIBRATED, LEVEL
 from pmx.signals.time_series import TimeSeriesCore
 
 try:
@@ -50,8 +51,6 @@ except ImportError:
 Array = npt.NDArray[np.float64]
 
 ENSEMBLE, WALK, ARIMA = "ensemble", "random walk", "AutoARIMA"
-#: Share of the outcomes that the interval shall hold, and the range of that share which passes for calibrated.
-LEVEL, CALIBRATED = 0.90, (0.88, 0.92)
 #: p-value below which a difference is told from chance.
 SIGNIFICANT = 0.05
 #: Bars of history of each symbol, bars from one forecast to the next, and stocks; of a quick run.
@@ -389,6 +388,8 @@ def main() -> None:
         "horizon": config.horizon,
         "window": config.window,
         "refit_every": config.refit_every,
+        "weight_bars": config.weight_bars,
+        "weight_shrinkage": config.weight_shrinkage,
         "evidence": config.evidence,
         "quick": quick,
     }

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pmx.backtest.contributions import Contributions
-from pmx.backtest.inputs import cost_rates, day, interest_rates, row_range, target_frame, traded_values
+from pmx.backtest.inputs import cost_model, day, interest_rates, row_range, target_frame, traded_values
 from pmx.backtest.metrics import check_periods
 from pmx.backtest.recorder import Recorder
 from pmx.backtest.result import BacktestResult
@@ -82,7 +82,9 @@ def backtest(
     initial_nav : float
         Opening cash, base currency.
     costs : CostModel or float, optional
-        Cost of one side, or one rate for all symbols (fraction of traded value); the policy's when omitted.
+        Cost of one side, or one rate for all symbols (fraction of traded value); the policy's when omitted. Signals
+        are judged by it, and it prices the edges of the policy's engines that have no ``round_trip_cost_bps``; engines
+        given as objects know their own.
     cash_rate : Series by date, optional
         Simple rate a calendar day, known at its date; the last known one accrues, also on borrowed cash. 0 when
         omitted.
@@ -142,8 +144,8 @@ def backtest(
     )  # fmt: skip
     with (
         counting("backtest", len(run.rows), progress) as advance,
+        auditing(audit, begins=run.dates[run.rows.start]) as run.audit,  # first: one that is refused leaves no journal
         recording(journal) as run.journal,
-        auditing(audit) as run.audit,
     ):
         i = run.rows.start
         while i < run.rows.stop:
@@ -189,15 +191,16 @@ class _Run:
         self.rates = interest_rates(cash_rate, self.dates, self.rows.start).tolist()
         volumes = traded_values(adv, self.prices, self.rows)
         self.adv = None if volumes is None else volumes.reindex(self.dates).to_numpy()
-        speakers = [] if wishes is not None else _engines(policy, symbols, engines, progress)
+        trading = cost_model(costs, policy)
+        speakers = [] if wishes is not None else _engines(policy, symbols, engines, trading, progress)
         asked: Any = [] if wishes is None else wishes.columns.tolist()
-        self.desk = Desk(policy, symbols, speakers, asked, judge=judge)
+        self.desk = Desk(policy, symbols, speakers, asked, judge=judge, costs=trading)
         self.wishes = None if wishes is None else wishes.reindex(self.dates)[self.desk.index].to_numpy()
         self.residual = None if policy.bypassed else policy.risk_buckets.portfolio.residual_symbol
         slots: list[tuple[str, str]] = self.desk.index.tolist()
         if self.residual is not None:
             slots.append((UNASSIGNED, self.residual))
-        self.account = Account(slots, symbols, initial_nav, cost_rates(costs, policy, symbols))
+        self.account = Account(slots, symbols, initial_nav, trading.rates(symbols))
         self.recorder = Recorder(policy, self.dates, slots)
         self.contributions = Contributions()
         self.journal: Journal | None = None
@@ -286,13 +289,17 @@ class _Run:
 
 
 def _engines(
-    policy: Policy, symbols: Sequence[str], given: Sequence[SignalEngine | str] | None, progress: bool
+    policy: Policy,
+    symbols: Sequence[str],
+    given: Sequence[SignalEngine | str] | None,
+    costs: CostModel,
+    progress: bool,
 ) -> list[SignalEngine]:
     """Return the engines of a run; one that may only be asked about the present is refused."""
     if given is None:
         if policy.signal_routing_config.enable_llm_fallback:
             log.info("the language model is left out: it has read what came after each date of a backtest")
-        return default_engines(policy, symbols, progress=progress)
+        return default_engines(policy, symbols, costs=costs, progress=progress)
     engines = checked_engines(given)
     for engine in engines:
         if isinstance(engine, FallbackEngine):
@@ -301,5 +308,5 @@ def _engines(
                 "what came after, so that a backtest of it is worth nothing; leave it out"
             )
     names = [engine for engine in engines if isinstance(engine, str)]
-    named = default_engines(policy, symbols, names, progress=progress)
+    named = default_engines(policy, symbols, names, costs=costs, progress=progress)
     return [*named, *(engine for engine in engines if not isinstance(engine, str))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,8 +83,8 @@ def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame) ->
     return frame.fillna(frame.ffill().where(listed)).fillna(0.0)
 
 
-def cost_rates(costs: CostModel | float | None, policy: Policy, symbols: Sequence[str]) -> Array:
-    """Return the cost of one side of each symbol, fraction of the traded value, shape (n_symbols,).
+def cost_model(costs: CostModel | float | None, policy: Policy) -> CostModel:
+    """Return what trading costs: as given, one rate for all symbols, or else the policy's.
 
     Raises
     ------
@@ -93,12 +92,12 @@ def cost_rates(costs: CostModel | float | None, policy: Policy, symbols: Sequenc
         When a single rate is negative or not finite.
     """
     if isinstance(costs, CostModel):
-        return costs.rates(symbols)
+        return costs
     if costs is None:
-        return CostModel.from_policy(policy).rates(symbols)
+        return CostModel.from_policy(policy)
     if not np.isfinite(costs) or costs < 0:
         raise DataError(f"costs is {costs}; give a non-negative fraction of the traded value, or a CostModel")
-    return np.full(len(symbols), float(costs))
+    return CostModel(1e4 * float(costs), 0.0)
 
 
 def interest_rates(cash_rate: pd.Series | None, dates: pd.DatetimeIndex, first: int) -> Array:

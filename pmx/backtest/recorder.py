@@ -89,7 +89,7 @@ class Recorder:
         self._last = allocation
         self._gates.take_in(i, decision.gates)
         if decision.routing is not None:
-            self._signals.take_in(i, decision.signals, decision.routing.records)
+            self._signals.take_in(i, decision.signals, decision.routing.records, decision.gates)
         figures = None if allocation.status is Status.BYPASSED else allocation.figures
         distance = allocation.certificate.distance_bound
         safe, status = allocation.safe_weight, allocation.status

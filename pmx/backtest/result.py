@@ -63,7 +63,8 @@ class BacktestResult:
         of ``decisions`` from one to the other.
     signals : DataFrame
         Every signal of the engines, one row each: date, symbol, source, direction, edge, strength, confidence, the
-        bucket that was asked, whether it was kept, and why or why not. Empty when targets were given instead.
+        bucket that was asked, whether it was kept, and why or why not; and that its symbol's gate is shut. Empty when
+        targets were given instead.
     last : Allocation or None
         The last decision, whole.
     rf : Series or float

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
+from pmx.execution.oversight import at_the_gate
 from pmx.signals import Decision, Signal
 
 _TEXTS = ("symbol", "source", "bucket", "why")
@@ -21,7 +22,7 @@ class SignalBook:
     --------
     >>> book = SignalBook()
     >>> buy = Signal("SPY", 1, strength=0.5, edge_score=0.2, confidence=0.6, source="mine")
-    >>> book.take_in(0, [buy], [Decision("SPY", "mine", 1, "ts_core", True, "buy", 0.06, 0.3)])
+    >>> book.take_in(0, [buy], [Decision("SPY", "mine", 1, "ts_core", True, "buy", 0.06, 0.3)], {})
     >>> book.table(pd.to_datetime(["2020-01-02"])).loc[0, ["symbol", "why"]].tolist()
     ['SPY', 'buy']
     """
@@ -32,8 +33,10 @@ class SignalBook:
         self._known: dict[str, dict[str, int]] = {name: {} for name in _TEXTS}
         self._numbers = {name: array("d") for name in _NUMBERS}
 
-    def take_in(self, i: int, signals: Iterable[Signal], decisions: Iterable[Decision]) -> None:
-        """Record what was said at row ``i`` of the price history, and what the router made of it."""
+    def take_in(
+        self, i: int, signals: Iterable[Signal], decisions: Iterable[Decision], gates: Mapping[str, str]
+    ) -> None:
+        """Record what was said at row ``i`` of the prices, what the router made of it, and the gates it met."""
         of = {(decision.symbol, decision.source): decision for decision in decisions}
         for signal in signals:
             decision = of[signal.symbol, signal.source]
@@ -42,7 +45,8 @@ class SignalBook:
             self._kept.append(decision.kept)
             for name, number in zip(_NUMBERS, (signal.edge_score, signal.strength, signal.confidence), strict=True):
                 self._numbers[name].append(number)
-            texts = signal.symbol, signal.source, decision.bucket, decision.reason
+            why = at_the_gate(decision.reason, gates.get(signal.symbol))
+            texts = signal.symbol, signal.source, decision.bucket, why
             for name, text in zip(_TEXTS, texts, strict=True):
                 known = self._known[name]
                 self._codes[name].append(known.setdefault(text, len(known)))

@@ -63,7 +63,11 @@ def backtest(
     initial_nav: Annotated[float, typer.Option(metavar="MONEY", help="Opening cash, in the base currency.")] = 1e6,
     cost_bps: Annotated[
         float | None,
-        typer.Option(metavar="BPS", help="Cost of one side, every symbol, in basis points; the policy's if omitted."),
+        typer.Option(
+            metavar="BPS",
+            help="Cost of one side, every symbol, in basis points; the policy's if omitted. Signals are judged by it, "
+            "and the policy's engines weigh their forecasts against it, those with a round_trip_cost_bps aside.",
+        ),
     ] = None,
     trade_at: Annotated[
         Close | None, typer.Option(help="Which close a decision trades at; the policy's if omitted.")

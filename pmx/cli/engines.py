@@ -6,7 +6,7 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pmx.cli.exits import UsageError
@@ -36,25 +36,24 @@ def engines_from(entries: Sequence[str] | None, policy: Policy, prices: pd.DataF
 
 def _made(entry: str, policy: Policy, symbols: list[str]) -> Any:
     """Import what stands at ``package.module:Name`` and call it, unless it is an engine already."""
-    found = _found(entry)
-    if not isinstance(found, type) and hasattr(found, "signals"):
+    found, file = _found(entry)
+    if not isinstance(found, type) and any(hasattr(found, method) for method in ("signals", "signals_for")):
         return found
     if not callable(found):
-        raise UsageError(f"--engine {entry!r} names a {type(found).__name__}; name a class, a function or an engine")
+        raise UsageError(
+            f"--engine {entry!r} names a {type(found).__name__} in {file}; name a class, a function or an engine"
+        )
+    plain, named = _arguments(entry, file, found, {"policy": policy, "symbols": symbols})
     try:
-        wanted = _arguments(found)
-        engine = found(policy, symbols) if wanted == 2 else found()
+        return found(*plain, **named)
     except PmxError:
         raise
-    except Exception as error:
-        raise UsageError(
-            f"--engine {entry!r} makes no engine ({type(error).__name__}: {error}); it is called with nothing, or, "
-            "where it takes two arguments, with the policy and the list of symbols"
-        ) from error
-    return engine
+    except (Exception, SystemExit) as error:  # nobody's engine ends a command as if all were well
+        raise UsageError(f"--engine {entry!r} makes no engine ({_what(error)}); see {file}") from error
 
 
-def _found(entry: str) -> Any:
+def _found(entry: str) -> tuple[Any, str]:
+    """Return what stands at ``package.module:Name``, and the file that it was imported from."""
     module, _, name = entry.partition(":")
     here = os.getcwd()
     if here not in sys.path:
@@ -62,19 +61,32 @@ def _found(entry: str) -> Any:
     try:
         importlib.invalidate_caches()
         place = importlib.import_module(module)
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise UsageError(f"--engine {entry!r}: {module!r} cannot be imported ({why}); {_FORM}") from error
+    except (Exception, SystemExit) as error:  # as a script that calls sys.exit() when imported
+        raise UsageError(f"--engine {entry!r}: {module!r} cannot be imported ({_what(error)}); {_FORM}") from error
+    file = getattr(place, "__file__", None) or "the interpreter itself"  # an installed module may have the same name
     if not name or not hasattr(place, name):
-        raise UsageError(f"--engine {entry!r}: {module} has no {name or 'empty name'!r}; {_FORM}")
-    return getattr(place, name)
+        raise UsageError(f"--engine {entry!r}: {module} has no {name or 'empty name'!r}; it is {file}; {_FORM}")
+    return getattr(place, name), file
 
 
-def _arguments(found: Any) -> int:
-    """Return how many arguments a call needs."""
+def _arguments(entry: str, file: str, found: Any, known: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return what to call it with: of what is known, those arguments that it needs, by position and by name."""
     try:
         parameters = inspect.signature(found).parameters.values()
     except ValueError:  # a class without a signature of its own takes nothing
-        return 0
-    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in plain and p.default is inspect.Parameter.empty for p in parameters)
+        return [], {}
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p for p in parameters if p.default is inspect.Parameter.empty and p.kind not in optional]
+    strange = [p.name for p in needed if p.name not in known]
+    if strange:
+        raise UsageError(
+            f"--engine {entry!r} in {file} needs {' and '.join(map(repr, strange))}, which nobody gives; an engine is "
+            "made with nothing, or with those of the arguments policy and symbols that it names: give the others a "
+            "default, or write a function of (policy, symbols) that makes the engine"
+        )
+    positional = [p for p in needed if p.kind is inspect.Parameter.POSITIONAL_ONLY]
+    return [known[p.name] for p in positional], {p.name: known[p.name] for p in needed if p not in positional}
+
+
+def _what(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")

@@ -81,5 +81,7 @@ def report(error: Exception) -> int:
 
         print_clash(clash)
     if code == FAILURE and not os.environ.get("PMX_TRACEBACK"):
-        typer.echo("This is a defect or a full disk; PMX_TRACEBACK=1 shows where it came from.", err=True)
+        # A note names whose code it was; without one it is pmx itself, or the machine.
+        kind = "" if getattr(error, "__notes__", ()) else "This is a defect or a full disk; "
+        typer.echo(f"{kind}PMX_TRACEBACK=1 shows where it came from.", err=True)
     return code

@@ -41,7 +41,13 @@ def forecast_report(
     refuse_existing(files, force)
     policy = policy_from(config, changes)
     from pmx.data import read_prices
-    from pmx.monitoring import confidence_words, forecast_report_html, forecast_table, forecasts_frame
+    from pmx.monitoring import (
+        confidence_table,
+        confidence_words,
+        forecast_report_html,
+        forecast_table,
+        forecasts_frame,
+    )
     from pmx.monitoring import forecast_report as run
     from pmx.monitoring.forecast_page import LEGEND, OF_INTERVALS, count
 
@@ -52,6 +58,9 @@ def forecast_report(
     print_table(table.drop(columns=OF_INTERVALS), title, styles=styles)
     print_table(table[OF_INTERVALS], "Directions, and 90 % intervals", styles=styles)
     console().print(LEGEND)
+    stated = confidence_table(report)
+    if len(stated):
+        print_table(stated, "Confidence of BUYs and SELLs")
     console().print(confidence_words(report))
     if report.left_out:
         console().print(f"Left out, for want of forecasts to score: {', '.join(report.left_out)}.")

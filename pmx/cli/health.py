@@ -44,7 +44,8 @@ def health(
         typer.Option(
             metavar="N",
             min=0,
-            help="Unhealthy if the last line is dated more than N days before today, or there is none.",
+            help="Unhealthy if the last line is dated more than N days before today, or there is none. For engines "
+            "that speak at every bar: one that is silent writes no line.",
         ),
     ] = None,
     strict: Annotated[
@@ -95,10 +96,16 @@ def _show(found: Health, read: AuditRead, policy: Policy, log: Path) -> None:
     from pmx.monitoring import health_table
 
     screen, limits = console(), policy.forecaster_monitoring
+    if not read.lines:
+        screen.print(f"{log.name} has no line: no source was judged, or none that was has spoken.")
     if found.judged:
         title = f"Latest {found.judged:,} PASS or FAIL among {len(read.lines):,} signals in {log.name}, the last of "
         title += read.lines[-1].date
-        print_table(health_table(found), title, text=("source", "symbol", "gate", "missed most"))
+        print_table(
+            health_table(found, gates=policy.barbell.enable_barbell_validation),
+            title,
+            text=("source", "symbol", "gate", "missed most"),
+        )
         screen.print(
             f"FAIL: {found.fail_fraction:.1%} (at most {limits.max_fail_fraction:.1%}). Negative expected profit: "
             f"{found.negative_profit_fraction:.1%} (at most {limits.max_negative_expected_profit_fraction:.1%})."

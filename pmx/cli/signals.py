@@ -38,7 +38,10 @@ def signals(
     engine: EngineOption = None,
     form: Annotated[Format, typer.Option("--format", help="What goes to stdout.")] = Format.table,
 ) -> None:
-    """Say what every signal engine says of every symbol now, what becomes of it, and why the others are silent."""
+    """Say what every signal engine says of every symbol now, what becomes of it, and why the others are silent.
+
+    A language model that the policy switches on is asked as well, whatever --engine names, where those are silent.
+    """
     policy = policy_from(config, changes)
     from pmx.data import read_prices
     from pmx.execution import signals_today

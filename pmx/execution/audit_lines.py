@@ -8,7 +8,7 @@ import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,12 @@ class LastBar:
         if date != self._date:
             self._date, self._lines = date, {}
         self._lines[about] = line
+
+    def expect(self, begins: date) -> None:
+        """Raise a ValueError unless a run that begins at a date may follow."""
+        label = _label(begins)
+        if self._date and _moment(label) < _moment(self._date):
+            raise ValueError(f"it ends at {self._date}, after the first bar of this run, {label}")
 
     def take_in(self, line: bytes) -> bool:
         """Take in a line that is to follow and say whether it has to be written.

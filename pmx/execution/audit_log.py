@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -93,6 +94,21 @@ class AuditLog:
             self._append(self._file, block)
         self._last = last
 
+    def expect(self, begins: date) -> None:
+        """Refuse a run whose first bar is dated before the last line, ahead of all its work.
+
+        Raises
+        ------
+        LedgerError
+            When it is, or when one of the two dates is none that can be put in order.
+        """
+        try:
+            self._last.expect(begins)
+        except ValueError as error:
+            raise LedgerError(
+                f"audit log {self.path}: {error}; give each run a file of its own, or delete what an earlier one left"
+            ) from error
+
     def _append(self, file: IO[bytes], block: bytes) -> None:
         try:
             if os.fstat(file.fileno()).st_size != self._size:
@@ -161,13 +177,20 @@ class AuditLog:
 
 
 @contextmanager
-def auditing(audit: AuditLog | str | os.PathLike[str] | None) -> Iterator[AuditLog | None]:
-    """Return an open log as it is; open a path for the length of a ``with`` block."""
-    if audit is None or isinstance(audit, AuditLog):
+def auditing(audit: AuditLog | str | os.PathLike[str] | None, begins: date) -> Iterator[AuditLog | None]:
+    """Return an open log as it is; open a path for the length of a ``with`` block.
+
+    One that ends later than the bar at which the run ``begins`` is refused; see `AuditLog.expect`.
+    """
+    if audit is None:
+        yield None
+    elif isinstance(audit, AuditLog):
+        audit.expect(begins)
         yield audit
-        return
-    with AuditLog(audit) as opened:
-        yield opened
+    else:
+        with AuditLog(audit) as opened:
+            opened.expect(begins)
+            yield opened
 
 
 def _sync_folder(folder: Path) -> None:

@@ -82,6 +82,16 @@ class CostModel:
         """Return the cost of one side as a fraction of the traded value."""
         return self.per_symbol_bps.get(symbol, self.commission_bps + self.half_spread_bps) * _BPS
 
+    def round_trip(self, symbols: Sequence[str]) -> dict[str, float]:
+        """Return what buying each symbol and selling it again costs, fraction of the traded value.
+
+        Examples
+        --------
+        >>> CostModel(commission_bps=1.0, half_spread_bps=1.0).round_trip(["SPY"])
+        {'SPY': 0.0004}
+        """
+        return {symbol: 2.0 * self.rate(symbol) for symbol in symbols}
+
     def rates(self, symbols: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return `rate` for each symbol, shape (n_symbols,)."""
         return np.array([self.rate(symbol) for symbol in symbols], dtype=float)

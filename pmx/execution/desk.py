@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.errors import DataError, SignalError
+from pmx.execution.costs import CostModel
 from pmx.execution.history import History
 from pmx.execution.oversight import Oversight
 from pmx.policy import Policy
@@ -45,6 +46,8 @@ class Desk:
         Further positions that may be wished for, held, or both.
     judge : bool
         Judge every signal, as an audit log needs it, even while ``barbell.enable_barbell_validation`` is off.
+    costs : CostModel, optional
+        What signals are judged by; the policy's when omitted. What engines know of costs is theirs.
 
     Attributes
     ----------
@@ -81,13 +84,14 @@ class Desk:
         positions: Sequence[Position] = (),
         *,
         judge: bool = False,
+        costs: CostModel | None = None,
     ) -> None:
         self.policy = policy
         self.symbols = tuple(symbols)
         given = _objects(engines)
         self.fallbacks = tuple(engine for engine in given if isinstance(engine, FallbackEngine))
         plain = [engine for engine in given if not isinstance(engine, FallbackEngine)]
-        self.oversight = Oversight(policy, self.symbols, plain, judge)
+        self.oversight = Oversight(policy, self.symbols, plain, judge, costs)
         self.engines = self.oversight.engines
         self.router = SignalRouter(policy)
         self.scaler = RiskScaler(policy)

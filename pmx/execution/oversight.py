@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pmx.execution.costs import CostModel
 from pmx.policy import Policy
@@ -30,6 +31,8 @@ class Oversight:
         All engines.
     judge : bool
         Judge signals even where no gate may shut, for an audit log.
+    costs : CostModel, optional
+        What following a signal costs; the policy's when omitted.
 
     Attributes
     ----------
@@ -37,13 +40,19 @@ class Oversight:
         The same, those that are judged wrapped in `JudgedEngine`.
     """
 
-    def __init__(self, policy: Policy, symbols: Sequence[str], engines: Sequence[SignalEngine], judge: bool) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        symbols: Sequence[str],
+        engines: Sequence[SignalEngine],
+        judge: bool,
+        costs: CostModel | None = None,
+    ) -> None:
         self._shuts = policy.barbell.enable_barbell_validation
         self._mode = policy.forecaster_monitoring.gate.mode or policy.execution.gate_mode
         self.engines: tuple[SignalEngine, ...] = tuple(engines)
         if self._shuts or judge:
-            costs = CostModel.from_policy(policy)
-            round_trip = {symbol: 2.0 * costs.rate(symbol) for symbol in symbols}
+            round_trip = (costs or CostModel.from_policy(policy)).round_trip(symbols)
             sources = policy.quant_success_config.judged_sources
             _warn_of_unjudged(engines, sources)
             self.engines = tuple(
@@ -53,8 +62,12 @@ class Oversight:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """Return the verdicts on the signals of the last bar that the engines were asked about."""
-        return tuple(verdict for engine in self._judged for verdict in engine.verdicts)
+        """Return the verdicts on the signals of the last bar that the engines were asked about.
+
+        None of them says ``gated`` where the policy lets no gate shut, whatever the record of the symbol is.
+        """
+        found = tuple(verdict for engine in self._judged for verdict in engine.verdicts)
+        return found if self._shuts else tuple(replace(verdict, gated=False) for verdict in found)
 
     @property
     def gated(self) -> dict[str, str]:
@@ -76,6 +89,17 @@ def _warn_of_unjudged(engines: Sequence[SignalEngine], sources: Sequence[str]) -
             ", ".join(unjudged),
             ", ".join(sources),
         )
+
+
+def at_the_gate(reason: str, gate: str | None) -> str:
+    """Return what becomes of a signal, and how the gate of its symbol is shut, if it is.
+
+    Examples
+    --------
+    >>> at_the_gate("buy", "exit"), at_the_gate("buy", None)
+    ('buy; its gate is shut (exit)', 'buy')
+    """
+    return reason if gate is None else f"{reason}; its gate is shut ({gate})"
 
 
 def strictest(*gates: Mapping[str, str]) -> dict[str, str]:

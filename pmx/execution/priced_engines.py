@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 
 
 def default_engines(
-    policy: Policy, symbols: Sequence[str], names: Sequence[str] | None = None, *, progress: bool = False
+    policy: Policy,
+    symbols: Sequence[str],
+    names: Sequence[str] | None = None,
+    *,
+    costs: CostModel | None = None,
+    progress: bool = False,
 ) -> list[SignalEngine]:
     """Return the engines that the policy switches on, or those that are named, priced for these symbols.
 
-    Their round-trip cost is ``round_trip_cost_bps``, or else twice one side of ``execution.yml``'s costs. With
-    ``progress``, long work on fits shows a bar, on standard error where that is a terminal.
+    Their round-trip cost is their own ``round_trip_cost_bps``, or else twice one side of ``costs``, those of
+    ``execution.yml`` when omitted. With ``progress``, long work on fits shows a bar, on standard error where that is a
+    terminal.
 
     Raises
     ------
@@ -32,7 +38,7 @@ def default_engines(
     >>> [engine.source for engine in default_engines(pmx.load_policy(), ["SP500"])]
     ['time_series_core']
     """
-    return engines_of(policy, _round_trip(policy, symbols), names, progress=progress)
+    return engines_of(policy, (costs or CostModel.from_policy(policy)).round_trip(symbols), names, progress=progress)
 
 
 def fallback_engines(
@@ -53,10 +59,5 @@ def fallback_engines(
     >>> fallback_engines(pmx.load_policy(), ["SP500"])
     []
     """
-    fallback = fallback_of(policy, _round_trip(policy, symbols), api_key=api_key)
+    fallback = fallback_of(policy, CostModel.from_policy(policy).round_trip(symbols), api_key=api_key)
     return [] if fallback is None else [fallback]
-
-
-def _round_trip(policy: Policy, symbols: Sequence[str]) -> dict[str, float]:
-    costs = CostModel.from_policy(policy)
-    return {symbol: 2.0 * costs.rate(symbol) for symbol in symbols}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from pmx.data import check_prices
-from pmx.errors import SignalError
 from pmx.execution.desk import Desk
+from pmx.execution.oversight import at_the_gate
 from pmx.execution.priced_engines import default_engines, fallback_engines
 from pmx.policy import Policy
 from pmx.signals import FallbackEngine, Signal, SignalEngine
@@ -33,7 +34,8 @@ class Opinion(NamedTuple):
     kept : bool
         Whether it decides what is wished of that bucket.
     why : str
-        What it does, why the router drops it, or why the engine is silent; and that the symbol's gate is shut.
+        What it does, why the router drops it, or why the engine is silent; that the symbol's gate is shut; and of
+        which date a signal is whose symbol has no price at the last one.
     """
 
     symbol: str
@@ -63,22 +65,22 @@ def signals_today(
     policy : Policy
         Its engines, thresholds and buckets.
     engines : sequence of engines or str, optional
-        Engines, or names of ``signal_routing_config.engines``. When omitted, those that the policy switches on, a
-        language model among them.
+        Engines, or names of ``signal_routing_config.engines``; those that the policy switches on when omitted. The
+        language model that the policy switches on is asked in any case, unless a fallback engine is given.
     progress : bool
         Show a progress bar for long work on fits, on standard error where that is a terminal.
 
     Returns
     -------
     DataFrame
-        One row a symbol and engine, symbols in the order of the columns; the columns are the fields of `Opinion`.
+        One row a symbol and source, symbols in the order of the columns; the columns are the fields of `Opinion`.
         Missing numbers are NaN, a missing direction is NA. Nothing is taken to be held, so that a HOLD, which keeps
         what is held, asks for nothing.
 
     Raises
     ------
     DataError, SignalError
-        As `pmx.backtest`; a SignalError too when two engines have the same source.
+        As `pmx.backtest`.
 
     Examples
     --------
@@ -94,13 +96,24 @@ def signals_today(
     desk = Desk(policy, symbols, speakers)
     signals = desk.signals(prices)
     decisions = {(d.symbol, d.source): d for d in desk.router.route(signals).records}
-    heard, gated = {(signal.symbol, signal.source): signal for signal in signals}, desk.oversight.gated
+    heard = {(signal.symbol, signal.source): signal for signal in signals}
+    ages, gated = _ages(prices), desk.oversight.gated
+    by_source: dict[str, list[Any]] = {}
+    for engine in speakers:
+        by_source.setdefault(engine.source, []).append(engine)
     rows = []
     for symbol in symbols:
-        for engine in speakers:
-            key = (symbol, engine.source)
-            bucket = desk.router.bucket_for(engine.source, symbol) or ""
-            rows.append(_opinion(key, heard.get(key), decisions.get(key), bucket, gated.get(symbol), engine))
+        for source, voices in by_source.items():
+            key = (symbol, source)
+            signal, decision = heard.get(key), decisions.get(key)
+            if signal is not None and decision is not None:
+                rows.append(_opinion(signal, decision, ages[symbol], gated.get(symbol)))
+            else:
+                bucket = desk.router.bucket_for(source, symbol) or ""
+                whys = dict.fromkeys(
+                    _not_asked(desk, engine, symbol, signals, prices) or _silence(engine, symbol) for engine in voices
+                )
+                rows.append(Opinion(*key, None, None, None, None, bucket, False, "; ".join(whys)))
     numbers = dict.fromkeys(("edge", "strength", "confidence"), "float64")
     return pd.DataFrame(rows, columns=list(Opinion._fields)).astype({"direction": "Int64", **numbers})
 
@@ -111,44 +124,62 @@ def _speakers(
     engines: Sequence[SignalEngine | FallbackEngine | str] | None,
     progress: bool,
 ) -> list[Any]:
-    if engines is None:
-        return [*default_engines(policy, symbols, progress=progress), *fallback_engines(policy, symbols)]
-    given = checked_engines(engines)
-    names = [engine for engine in given if isinstance(engine, str)]
+    given = () if engines is None else checked_engines(engines)
+    names = None if engines is None else [engine for engine in given if isinstance(engine, str)]
     named = default_engines(policy, symbols, names, progress=progress)
     speakers = [*named, *(engine for engine in given if not isinstance(engine, str))]
-    sources = [engine.source for engine in speakers]
-    for source in sources:
-        if sources.count(source) > 1:
-            raise SignalError(f"{sources.count(source)} engines speak as {source!r}; give each a source of its own")
+    if not any(isinstance(engine, FallbackEngine) for engine in speakers):
+        speakers += fallback_engines(policy, symbols)
     return speakers
 
 
-def _opinion(
-    key: tuple[str, str], signal: Signal | None, decision: Decision | None, bucket: str, gate: str | None, engine: Any
-) -> Opinion:
-    if signal is None or decision is None:
-        return Opinion(*key, None, None, None, None, bucket, False, _silence(engine, key[0]))
-    why = decision.reason if gate is None else f"{decision.reason}; its gate is shut ({gate})"
+def _ages(prices: pd.DataFrame) -> dict[str, str]:
+    """Return what is to be said of each symbol's signals where they are of an earlier date."""
+    ages = {}
+    for symbol in map(str, prices.columns):
+        priced = np.flatnonzero(prices[symbol].notna())
+        old = len(priced) > 0 and priced[-1] < len(prices) - 1
+        ages[symbol] = f"; of {prices.index[priced[-1]]:%Y-%m-%d}, no price today" if old else ""
+    return ages
+
+
+def _opinion(signal: Signal, decision: Decision, age: str, gate: str | None) -> Opinion:
     return Opinion(
-        *key,
+        signal.symbol,
+        signal.source,
         signal.direction,
         signal.edge_score,
         signal.strength,
         signal.confidence,
         decision.bucket,
         decision.kept,
-        why,
+        at_the_gate(decision.reason + age, gate),
     )
 
 
+def _not_asked(desk: Desk, engine: Any, symbol: str, signals: Sequence[Signal], prices: pd.DataFrame) -> str:
+    """Return why a fallback engine was not asked about a symbol; nothing where it was, and for other engines."""
+    if not isinstance(engine, FallbackEngine):
+        return ""
+    if not desk.policy.signal_routing_config.enable_llm_fallback:
+        return "not asked: signal_routing_config.enable_llm_fallback is off"
+    if desk.router.bucket_for(engine.source, symbol) is None:
+        return "not asked: its bucket does not admit the symbol"
+    if pd.isna(prices[symbol].iloc[-1]):
+        return "not asked: no price today"
+    others = [signal for signal in signals if signal.source != engine.source]
+    return "" if desk.router.silent(others, [symbol]) else "not asked: another engine speaks"
+
+
 def _silence(engine: Any, symbol: str) -> str:
-    """Return why an engine is silent on a symbol, as far as it tells: in the column ``status`` of its diagnostics."""
-    if isinstance(engine, FallbackEngine):
-        return "not asked, or no answer that could be used"
-    inside = getattr(engine, "engine", engine)
-    table = getattr(inside, "diagnostics", None)
-    if not isinstance(table, pd.DataFrame) or "status" not in table or symbol not in table.index:
-        return "no signal"
-    status = table.loc[symbol, "status"]
-    return "no signal" if not isinstance(status, str) or status == "signal" else status
+    """Return why an engine is silent on a symbol, as far as it tells in its diagnostics.
+
+    Those are a table with a column ``status``, or, as of a language model, a mapping of symbol to status.
+    """
+    table = getattr(getattr(engine, "engine", engine), "diagnostics", None)
+    status = None
+    if isinstance(table, pd.DataFrame):
+        status = table["status"].get(symbol) if "status" in table else None
+    elif isinstance(table, Mapping):
+        status = table.get(symbol)
+    return status if isinstance(status, str) and status != "signal" else "no signal"

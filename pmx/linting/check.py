@@ -11,7 +11,7 @@ from pmx.errors import DataError, PolicyError
 from pmx.linting.binding import idle_rules
 from pmx.linting.budgets import budgets_together, scaled_budgets
 from pmx.linting.corners import clashes, scale_box, turnover
-from pmx.linting.files import disagreements, hard_liquidity, missing_lines, switched_off
+from pmx.linting.files import disagreements, hard_liquidity, missing_lines, nobody_to_ask, switched_off
 from pmx.linting.finding import CODES, Finding, PolicyCheck
 from pmx.linting.membership import dropped_signals, empty_places, lost_symbols, unfed_buckets
 from pmx.linting.universe import Universe
@@ -74,6 +74,7 @@ def check_policy(policy: Policy, symbols: Iterable[str] | None = None) -> Policy
         *missing_lines(policy),
         *switched_off(policy),
         *hard_liquidity(policy),
+        *nobody_to_ask(policy),
         *(idle_rules(universe) if rules_hold else ()),
         *scaled_budgets(policy),
         *budgets_together(policy),

@@ -149,3 +149,12 @@ def hard_liquidity(policy: Policy) -> Iterator[Finding]:
         softer = "let it give way (hard: false)" if liquidity.hard else "remove its rank and max_violation"
         remedy = f"{softer}: forced sales then report their excess"
         yield Finding("hard-liquidity", place(policy, key), what, remedy)
+
+
+def nobody_to_ask(policy: Policy) -> Iterator[Finding]:
+    """Yield the switch of a language model that is on while no model is named."""
+    routing, key = policy.signal_routing_config, "signal_routing_config.engines.language_model.model"
+    if routing.enable_llm_fallback and routing.engines.language_model.model is None:
+        what = f"enable_llm_fallback is true, but {key} is null, so that no language model is ever asked"
+        remedy = "name a model that the endpoint serves, or set enable_llm_fallback to false"
+        yield Finding("nobody-to-ask", place(policy, "signal_routing_config.enable_llm_fallback"), what, remedy)

@@ -46,6 +46,7 @@ CODES: Mapping[str, tuple[Severity, str]] = MappingProxyType({
     "signals-dropped": (_WARNING, "a source sends symbols to a bucket that may not hold them"),
     "default-limit": (_WARNING, "the line of a limit is missing, so that a default stands in for it"),
     "hard-liquidity": (_WARNING, "a forced sale that is larger than the market has no answer"),
+    "nobody-to-ask": (_WARNING, "the language model is switched on, but none is named"),
     "layer-off": (_WARNING, "a layer of rules is switched off"),
     "barbell-gap": (_INFO, "the safe floor and the risk cap leave a gap; the looser of the two is a backstop"),
     "budgets-together": (_INFO, "budgets cannot all be filled at once"),

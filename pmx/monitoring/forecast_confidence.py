@@ -57,17 +57,19 @@ def confidence_words(report: ForecastReport) -> str:
     """Return what was done about confidence, in a sentence or two."""
     said = _statements(report)
     coin = "A Brier score of 0.25 is what a confidence of 0.5 gets, always."
+    if not said.confidence:
+        return "No BUY or SELL was given, so that there is no confidence to score."
     if report.calibration == "none":
         return f"Confidence is as the engine states it (signal_routing_config.calibration.method: none). {coin}"
     method = f"signal_routing_config.calibration.method: {report.calibration}"
     if CALIBRATED not in said.confidence:
         return (
             f"{method}, but nothing was calibrated: at no date were min_outcomes separate outcomes of BUYs and SELLs "
-            "known. Confidence is as stated."
+            f"known. Confidence is as stated. {coin}"
         )
     return (
-        f"{method}. Of {said.made:,} BUYs and SELLs, {len(said.right):,} came after the first map was fitted; table "
-        f"and picture are of these, calibrated by what was known before each. {coin}"
+        f"{method}. Of {said.made:,} BUYs and SELLs, {len(said.right):,} came after the first map was fitted; "
+        f"confidence is scored on these, calibrated by what was known before each. {coin}"
     )
 
 

@@ -61,7 +61,8 @@ def health_of(lines: Sequence[AuditLine], config: ForecasterMonitoring, *, not_b
     config : ForecasterMonitoring
         ``policy.forecaster_monitoring``: how many verdicts, and the ceilings.
     not_before : date, optional
-        A log without a line, or whose last one is of an earlier day, is unhealthy: whoever wrote it has stopped.
+        A log without a line, or whose last one is of an earlier day, is unhealthy. An engine that is silent writes no
+        line, so only one that speaks at every bar has to have written lately.
 
     Returns
     -------
@@ -119,8 +120,16 @@ def _ended(lines: Sequence[AuditLine], not_before: date) -> list[str]:
     return [] if day >= not_before else [f"the last line is of {last.date}, before {not_before:%Y-%m-%d}"]
 
 
-def health_table(health: Health) -> pd.DataFrame:
-    """Return the table of a health as text, one row a source and symbol."""
+def health_table(health: Health, *, gates: bool = True) -> pd.DataFrame:
+    """Return the table of a health as text, one row a source and symbol; "–" for a gate that may not shut.
+
+    Parameters
+    ----------
+    health : Health
+        What is shown.
+    gates : bool
+        Whether gates may shut: ``barbell.enable_barbell_validation``.
+    """
     rows = health.table.reset_index()
     return pd.DataFrame(
         {
@@ -130,7 +139,7 @@ def health_table(health: Health) -> pd.DataFrame:
             "FAIL": rows["fail"].map("{:.1%}".format),
             "negative profit": rows["negative_profit"].map("{:.1%}".format),
             "expected profit": rows["expected_profit"].map("{:+.3%}".format),
-            "gate": rows["gated"].map({True: "shut", False: "open"}),
+            "gate": rows["gated"].map({True: "shut", False: "open" if gates else "–"}),
             "missed most": rows["missed"],
         }
     )

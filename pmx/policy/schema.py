@@ -213,8 +213,8 @@ class TimeSeriesEngine(Section):
     seasonal_period: Annotated[int, Field(ge=2, le=260)] = 5  # of sarimax, bars
     weight_bars: Annotated[int, Field(ge=20)] = 504
     score_bars: Annotated[int, Field(ge=20)] = 504
-    weight_shrinkage: Fraction = 0.5
-    evidence: NonNegative = 1.0  # t statistic
+    weight_shrinkage: Fraction = 0.75
+    evidence: NonNegative = 1.25  # t statistic
     workers: Annotated[int, Field(ge=1)] = 1
     round_trip_cost_bps: NonNegative | None = None  # None: twice one side of the costs in execution.yml
 

@@ -11,6 +11,7 @@ from pmx.signals.types import FallbackEngine, Signal, SignalEngine
 if TYPE_CHECKING:
     import pandas as pd
 
+_RAISED = "raised by the engine"
 _FORM = "an engine has a source and a method signals(prices), see pmx.signals.SignalEngine"
 
 
@@ -38,7 +39,8 @@ def asked(engine: SignalEngine, prices: pd.DataFrame) -> list[Signal]:
     except PmxError:
         raise
     except Exception as error:
-        error.add_note(f"raised by the engine {engine.source!r} ({type(engine).__name__})")
+        if not any(note.startswith(_RAISED) for note in getattr(error, "__notes__", ())):  # an engine may hold another
+            error.add_note(f"{_RAISED} {engine.source!r} ({type(engine).__name__})")
         raise
     return answered(engine, answer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ ENGINES = ("time_series", "machine_learning")
 FALLBACK = "language_model"
 
 _KEY = "signal_routing_config.engines"
+
+log = logging.getLogger("pmx.signals")
 
 
 def engines_of(
@@ -85,6 +88,8 @@ def fallback_of(
 ) -> FallbackEngine | None:
     """Return the language model that the policy switches on; None unless the switch is on and a model is named.
 
+    A switch that is on while no model is named is logged as a warning.
+
     Parameters
     ----------
     policy : Policy
@@ -109,7 +114,14 @@ def fallback_of(
     'llm_fallback'
     """
     config = policy.signal_routing_config.engines.language_model
-    if not policy.signal_routing_config.enable_llm_fallback or config.model is None:
+    if not policy.signal_routing_config.enable_llm_fallback:
+        return None
+    if config.model is None:
+        log.warning(
+            "enable_llm_fallback is on, but %s.language_model.model is null, so that no language model is asked; name "
+            "one that the endpoint serves, or switch it off",
+            _KEY,
+        )
         return None
     from pmx.signals.language_model import LanguageModelFallback
 

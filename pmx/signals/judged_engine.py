@@ -31,7 +31,8 @@ class JudgedEngine:
     policy : Policy
         Its ``quant_success_config`` and ``forecaster_monitoring.gate``.
     round_trip_cost : mapping of symbol to float
-        Cost of buying and selling again, fraction of the traded value.
+        Cost of buying and selling again, fraction of the traded value: what following a signal pays, and what is put
+        back on its edge to score the forecast. See `pmx.signals.success.measure` for engines that reckon with another.
 
     Raises
     ------

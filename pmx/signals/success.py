@@ -126,7 +126,9 @@ def measure(outcomes: Outcomes, round_trip_cost: float, folds: int, periods_per_
 
     The forecast error compares the forecast with the log return, both in units of volatility. An edge score e is net of
     the cost, so the forecast behind a BUY or SELL is :math:`f_t = e_t + d_t \kappa / \sigma_t`, and behind a HOLD none:
-    0. With :math:`y_t = \log(P_{t+h} / P_t) / \sigma_t` the error is :math:`\sqrt{\sum (y - f)^2 / \sum y^2}`; a random
+    0. That is exact for an engine that reckons with the same κ; of one with a cost of its own, as with
+    ``round_trip_cost_bps``, the forecast that is scored is off by the difference. With
+    :math:`y_t = \log(P_{t+h} / P_t) / \sigma_t` the error is :math:`\sqrt{\sum (y - f)^2 / \sum y^2}`; a random
     walk expects no return, hence the denominator.
 
     Parameters

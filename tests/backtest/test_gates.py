@@ -6,7 +6,7 @@ import pytest
 
 import pmx
 from pmx.backtest.together import TogetherDays
-from pmx.execution import Desk, Holdings, read_audit_log, step
+from pmx.execution import Desk, Holdings, read_audit_log, signals_today, step
 from pmx.execution.oversight import strictest
 from pmx.monitoring import report_html
 from pmx.monitoring.tables import gates_table
@@ -92,6 +92,13 @@ def test_a_symbol_fed_bad_signals_is_gated_and_comes_back(tmp_path):
     assert result.gates.dtypes.equals(plain.gates.dtypes)
     text = gates_table(result).iloc[0].tolist()
     assert text == ["A", "exit", f"{dates[closed]:%Y-%m-%d}", f"{dates[opened]:%Y-%m-%d}", str(opened - closed)]
+    told = result.signals.set_index(["symbol", "date"])["why"]
+    at_the_gate = told.str.endswith("; its gate is shut (exit)")
+    assert at_the_gate["A"].loc[dates].tolist() == shut.tolist()
+    assert not at_the_gate["B"].any()
+    for known in (table().iloc[: closed + 1], table().iloc[: opened + 1]):  # the words are those of the signals now
+        today = signals_today(known, POLICY, engines=[Scripted(table())]).set_index("symbol")["why"]
+        assert today.to_dict() == told.loc[:, known.index[-1]].to_dict()
     assert "Gates of validation" in report_html({"run": result})
     assert "Gates of validation" not in report_html({"run": plain})
     rule = result.rules.loc["gate.A"]
@@ -137,6 +144,7 @@ def test_reduce_only_lets_it_shrink_and_never_grow(tmp_path):
 def test_with_the_switch_off_nothing_changes_to_the_bit(tmp_path):
     off = POLICY.override({"barbell.enable_barbell_validation": False})
     plain, judged = run(off), run(off, audit=tmp_path / "log")
+    run(audit=tmp_path / "on")
     for name in ("nav", "weights", "positions", "trades", "rules", "contributions", "status"):
         assert getattr(plain, name).equals(getattr(judged, name)), name
     engine = Scripted(table())
@@ -146,7 +154,8 @@ def test_with_the_switch_off_nothing_changes_to_the_bit(tmp_path):
     lines = read_audit_log(tmp_path / "log").lines
     assert len(lines) == 2 * DAYS
     assert {line.result for line in lines} == set(Result)
-    assert any(line.gated for line in lines)  # what the gates would have done
+    assert any(line.gated for line in read_audit_log(tmp_path / "on").lines)
+    assert not any(line.gated for line in lines)  # no gate may shut
 
 
 @pytest.mark.parametrize("row", [70, 85, 120, 150])

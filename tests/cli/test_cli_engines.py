@@ -83,18 +83,39 @@ class Wild(Bull):
     def __init__(self, x, y, z):
         pass
 
+class Swapped(Bull):
+    def __init__(self, symbols, /, *, policy):
+        assert policy.safe_floor == 0.8 and symbols == ["SP500"]
+
+class Strange(Bull):
+    def __init__(self, window, threshold):
+        pass
+
+class Resort:
+    source = "llm_fallback"
+    def signals_for(self, prices, symbols):
+        return []
+
+class Breaking(Bull):
+    def signals(self, prices):
+        return 1 / 0
+
 def broken():
     raise RuntimeError("no licence")
 
 def nobody():
     return object()
 
+def leaving():
+    raise SystemExit(0)
+
 made = Bull()
+resort = Resort()
 number = 3
 """
 
 
-@pytest.mark.parametrize("name", ["Bull", "Told", "made"])
+@pytest.mark.parametrize("name", ["Bull", "Told", "Swapped", "made"])
 def test_an_engine_of_ones_own_runs_from_the_working_directory(pmx_command, prices, tmp_path, monkeypatch, name):
     monkeypatch.setattr("sys.path", list(sys.path))
     (tmp_path / "my_engines.py").write_text(OWN, encoding="utf-8")
@@ -127,11 +148,17 @@ def test_no_trade_has_a_reason(pmx_command, prices, tmp_path, monkeypatch):
     ("name", "said"),
     [
         ("no_such_module:Bull", "'no_such_module' cannot be imported (ModuleNotFoundError"),
-        ("my_engines:Bear", "my_engines has no 'Bear'; write package.module:Name"),
+        ("my_engines:Bear", "my_engines has no 'Bear'; it is {folder}/my_engines.py; write package.module:Name"),
         ("my_engines:", "my_engines has no 'empty name'"),
         (":Bull", "cannot be imported (ValueError: Empty module name)"),
-        ("my_engines:number", "names a int; name a class, a function or an engine"),
-        ("my_engines:Wild", "makes no engine (TypeError"),
+        ("my_engines:number", "names a int in {folder}/my_engines.py; name a class, a function or an engine"),
+        ("my_engines:Wild", "needs 'x' and 'y' and 'z', which nobody gives; an engine is made with nothing, or with"),
+        ("my_engines:Strange", "in {folder}/my_engines.py needs 'window' and 'threshold', which nobody gives"),
+        ("my_engines:leaving", "makes no engine (SystemExit: 0); see {folder}/my_engines.py"),
+        ("leaves:Bull", "'leaves' cannot be imported (SystemExit)"),
+        ("json:Bull", "json has no 'Bull'; it is {installed}"),
+        ("my_engines:Resort", "engine 'llm_fallback' may only be asked about the present"),
+        ("my_engines:resort", "engine 'llm_fallback' may only be asked about the present"),
         ("my_engines:broken", "makes no engine (RuntimeError: no licence)"),
         ("my_engines:nobody", "engine a object has no method signals(prices)"),
         ("bad:Bull", "'bad' cannot be imported (SyntaxError"),
@@ -141,8 +168,37 @@ def test_what_makes_no_engine_is_refused(pmx_command, prices, tmp_path, monkeypa
     monkeypatch.setattr("sys.path", list(sys.path))
     (tmp_path / "my_engines.py").write_text(OWN, encoding="utf-8")
     (tmp_path / "bad.py").write_text("def", encoding="utf-8")
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit()", encoding="utf-8")
+    (tmp_path / "json.py").write_text(OWN, encoding="utf-8")
     monkeypatch.delitem(sys.modules, "my_engines", raising=False)
+    said = said.format(folder=tmp_path, installed=json.__file__)
     ran = pmx_command("backtest", "--prices", "prices.csv", "--out", "run", "--engine", name)
     assert ran.exit_code == 2
     assert said in " ".join(ran.stderr.split())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--set", "barbell.enable_barbell_validation=true"]])
+def test_what_ones_own_engine_raises_is_not_called_a_defect_of_pmx(pmx_command, prices, tmp_path, monkeypatch, more):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "my_engines.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "my_engines", raising=False)
+    ran = pmx_command("signals", "--prices", "prices.csv", "--engine", "my_engines:Breaking", *more)
+    assert ran.exit_code == 1
+    assert ran.stderr.splitlines() == [
+        "unexpected failure: ZeroDivisionError: division by zero",
+        "  raised by the engine 'ml_secondary' (Breaking)",
+        "PMX_TRACEBACK=1 shows where it came from.",
+    ]
+
+
+@pytest.mark.parametrize("name", ["Resort", "resort"])
+def test_an_engine_of_last_resort_is_asked_about_today(pmx_command, prices, tmp_path, monkeypatch, name):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "my_engines.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "my_engines", raising=False)
+    on = ["--set", "signal_routing_config.enable_llm_fallback=true", "--format", "json"]
+    ran = pmx_command("signals", "--prices", "prices.csv", "--engine", f"my_engines:{name}", *on)
+    assert ran.exit_code == 0, ran.stderr
+    (row,) = json.loads(ran.stdout)["signals"]
+    assert (row["source"], row["why"]) == ("llm_fallback", "no signal")

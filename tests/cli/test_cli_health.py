@@ -53,6 +53,23 @@ def test_an_unhealthy_log_exits_1_and_says_why(pmx_command, log):
     assert pmx_command("health", "signal_audit.jsonl", *raised, *also).exit_code == 0
 
 
+def test_a_gate_that_may_not_shut_is_neither_open_nor_shut(pmx_command, log):
+    def last(*more):
+        row = next(row for row in pmx_command("health", file, *more).stdout.splitlines() if "time_series_core" in row)
+        return {word for word in ("–", "open", "shut") if word in row}
+
+    file = log(25, 0)
+    assert last() == {"–"}
+    assert last("--set", "barbell.enable_barbell_validation=true") == {"open"}
+
+
+def test_an_empty_log_says_that_nobody_was_judged(pmx_command, log):
+    result = pmx_command("health", log(0, 0))
+    assert result.exit_code == 0
+    assert "signal_audit.jsonl has no line: no source was judged, or none that was has spoken." in result.stdout
+    assert "has no line" not in pmx_command("health", log(1, 0, "one.jsonl")).stdout
+
+
 def test_too_few_verdicts_conclude_nothing(pmx_command, log):
     result = pmx_command("health", log(0, 19))
     assert result.exit_code == 0
@@ -133,9 +150,12 @@ def test_a_backtest_writes_the_log_that_health_reads(pmx_command, market, tmp_pa
     assert result.exit_code == 0
     assert "Healthy." in result.stdout
     content = (tmp_path / "audit.jsonl").read_bytes()
-    again = pmx_command("backtest", "--prices", "market.csv", "--out", "other", "--audit", "audit.jsonl", *market)
+    files = ("--out", "other", "--audit", "audit.jsonl", "--journal", "journal.jsonl")
+    again = pmx_command("backtest", "--prices", "market.csv", *files, *market)
     assert again.exit_code == 2
-    assert "comes after one of" in again.stderr
+    assert "after the first bar of this run, 2015-01-01" in again.stderr
+    assert not (tmp_path / "journal.jsonl").exists()
+    assert not (tmp_path / "other").exists()
     assert (tmp_path / "audit.jsonl").read_bytes() == content
 
 

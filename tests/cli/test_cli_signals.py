@@ -105,3 +105,22 @@ def test_long_work_on_fits_shows_a_bar_on_a_terminal(prices, tmp_path, command):
     os.close(ours)
     assert running.wait() == 0
     assert b"forecasts" in shown
+
+
+@pytest.mark.parametrize("engine", ["time_series", "machine_learning"])
+def test_the_language_model_is_asked_whatever_engine_is_named(pmx_command, prices, engine):
+    on = ["--set", "signal_routing_config.enable_llm_fallback=true"]
+    on += ["--set", "signal_routing_config.engines.language_model.model=tiny"]
+    ran = pmx_command("signals", "--prices", "prices.csv", "--engine", engine, "--format", "json", *SETS, *on)
+    rows = [row for row in json.loads(ran.stdout)["signals"] if row["source"] == "llm_fallback"]
+    assert [row["symbol"] for row in rows] == list(prices)
+    assert rows[1]["why"].endswith("which is the past: a language model has read what came after")
+    assert rows[2]["why"] == "not asked: no price today"
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_signal_of_an_earlier_close_says_so(pmx_command, prices, form):
+    prices.iloc[-1, 0] = np.nan
+    prices.to_csv("prices.csv")
+    ran = pmx_command("signals", "--prices", "prices.csv", "--format", form, *SETS)
+    assert f"of {prices.index[-2]:%Y-%m-%d}, no price today" in " ".join(ran.stdout.split())

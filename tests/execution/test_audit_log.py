@@ -96,6 +96,32 @@ def test_what_another_run_says_is_refused_and_nothing_of_it_written(log, verdict
     assert len(read_audit_log(log).lines) == 4
 
 
+@pytest.mark.parametrize(
+    ("begins", "what"),
+    [
+        (
+            pd.Timestamp("2020-01-02"),
+            "it ends at 2020-01-04T00:01:00, after the first bar of this run, 2020-01-02; ",
+        ),
+        (pd.Timestamp("2020-01-04"), "delete what an earlier one left"),
+        (pd.Timestamp("2020-01-04 00:01"), None),  # that bar may be repeated
+        (pd.Timestamp("2020-01-05"), None),
+    ],
+)
+def test_a_run_that_begins_before_the_end_of_a_log_is_refused_when_it_begins(log, begins, what):
+    with AuditLog(log) as again:
+        if what is None:
+            again.expect(begins)
+        else:
+            with pytest.raises(LedgerError, match=what):
+                again.expect(begins)
+
+
+def test_any_run_may_begin_an_empty_log(tmp_path):
+    with AuditLog(tmp_path / "log") as log:
+        log.expect(pd.Timestamp("1900-01-01"))
+
+
 def test_dates_are_put_in_order_across_time_zones_and_formats(tmp_path):
     with AuditLog(tmp_path / "log") as log:
         for label in ("2020-03-28", pd.Timestamp("2020-03-28 23:00", tz="America/New_York"), "2020-03-29T05:00"):

@@ -183,6 +183,8 @@ BAD_POLICIES = (
     BadPolicy("a hard limit on forced sales", "hard-liquidity",
               {"execution.liquidity.participation": "0.1", "execution.liquidity.hard": "true"},
               "execution.liquidity.hard"),
+    BadPolicy("a language model without a name", "nobody-to-ask",
+              {"signal_routing_config.enable_llm_fallback": "true"}, "signal_routing_config.enable_llm_fallback"),
     BadPolicy("no barbell", "layer-off", {"barbell.enable_barbell_allocation": "false"},
               "barbell.enable_barbell_allocation"),
     BadPolicy("no budgets", "layer-off", {"risk_buckets.enabled": "false"}, "risk_buckets.enabled"),

@@ -89,7 +89,9 @@ def test_the_table_is_what_the_forecasts_say(report):
     assert (set(walk["model"]), set(rows["horizon"])) == ({"random walk"}, {1})
     engine = default_engines(POLICY, ["LEAN", "NOISE"])[0]
     engine.signals(simulated().loc[: mine["date"].iloc[-1]])
-    assert mine["model"].iloc[-1] == engine.diagnostics.loc["LEAN", "model"]
+    own = engine.forecasts["LEAN"].forecast
+    assert mine["model"].iloc[-1] == f"{own.model} ({own.variance_model})"
+    assert set(mine["model"]) <= {"ar_garch (GARCH)", "ar_garch (EWMA)"}
 
 
 def test_the_page_and_the_text_show_it(report):
@@ -151,6 +153,7 @@ def test_a_report_on_who_never_takes_a_side():
     assert forecast_table(report)["in 90 %"].tolist() == ["–", "–"]
     assert reliability_curves(report) == {}
     assert len(confidence_table(report)) == 0
+    assert confidence_words(report) == "No BUY or SELL was given, so that there is no confidence to score."
     page = forecast_report_html(report)
     assert "density</text>" in page
     assert "share of right signs</text>" not in page

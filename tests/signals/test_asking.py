@@ -114,6 +114,8 @@ def test_what_an_engine_raises_comes_through_with_its_name():
         def signals(self, prices):
             return prices["GLD"]
 
-    with pytest.raises(KeyError) as caught:
-        pmx.backtest(PRICES, POLICY, engines=[Broken()])
-    assert "raised by the engine 'time_series_core' (Broken)" in caught.value.__notes__
+    for policy in (POLICY, POLICY.override({"barbell.enable_barbell_validation": True})):  # an engine in an engine
+        with pytest.raises(KeyError) as caught:
+            pmx.backtest(PRICES, policy, engines=[Broken()])
+        raised = [note for note in caught.value.__notes__ if note.startswith("raised by")]
+        assert raised == ["raised by the engine 'time_series_core' (Broken)"]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pmx.errors import SignalError
-from pmx.risk import ArchFit, BadFit, EwmaVariance, fit_arch, out_of_range
+from pmx.risk import RISKMETRICS_DECAY, ArchFit, BadFit, EwmaVariance, fit_arch, out_of_range
 from pmx.signals.forecasting.residuals import NO_VARIATION, ljung_box
 from pmx.signals.forecasting.types import FittedForecaster, Forecast
 
@@ -19,8 +19,6 @@ FloatArray = npt.NDArray[np.float64]
 VolatilityModel = Literal["GARCH", "GJR", "EGARCH"]
 Distribution = Literal["normal", "t"]
 
-#: Decay of the variance that stands in for a bad fit (RiskMetrics).
-EWMA_DECAY = 0.94
 #: Bars over which the heterogeneous mean averages: a day, a week, a month.
 HAR_SPANS = (1, 5, 22)
 #: A variance below this share of the returns' size, squared, is rounding.
@@ -162,7 +160,7 @@ class FittedAutoregression:
         else:
             self._next_variance, self._shape = math.nan, math.inf
         residuals = returns[lags:] - self._constant - _past(returns, lags) @ np.array(self._ar)
-        self._ewma = EwmaVariance(EWMA_DECAY)
+        self._ewma = EwmaVariance(RISKMETRICS_DECAY)
         standardized = []
         for residual in residuals.tolist():
             if self._ewma.variance > 0.0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from pmx.signals.forecasting.types import FittedForecaster, Forecast, Forecaster
 FloatArray = npt.NDArray[np.float64]
 
 _LOG = logging.getLogger(__name__)
+
+_FIGURES = re.compile(r"\d+")
 
 #: Known outcomes below which the weights are equal.
 LEAST_ORIGINS = 60
@@ -83,6 +86,7 @@ class Ensemble:
         self._label = label
         self._judged = len(members) > 1 or schedule.evidence > 0.0
         self._returns: list[float] = []
+        self._told: dict[str, str] = {}
         self._restart(0)
 
     @property
@@ -250,9 +254,9 @@ class Ensemble:
             forecast, reason = self._ask(model)
             if forecast is None:
                 left[self._names[at]] = reason
-                if self._left.get(self._names[at]) != reason:
-                    self._tell(self._names[at], reason)
+                self._tell(self._names[at], reason)
             else:
+                self._told.pop(self._names[at], None)
                 self._present.append(at)
                 self._forecasts.append(forecast)
         self._left = left
@@ -289,4 +293,9 @@ class Ensemble:
         return _Origin(means, variances, mean, variance, path_mean, path_variance)
 
     def _tell(self, name: str, reason: str) -> None:
+        """Log why a member leaves; not again while it stays away for the same reason, whatever its figures."""
+        kind = _FIGURES.sub("#", reason)
+        if self._told.get(name) == kind:
+            return
+        self._told[name] = kind
         _LOG.warning("%s: %s leaves the ensemble at bar %d: %s", self._label, name, self._bar, reason)

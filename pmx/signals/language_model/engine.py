@@ -164,7 +164,7 @@ class LanguageModelFallback:
         signals = []
         for subject in subjects:
             opinion = known.get(subject.symbol)
-            self._status[subject.symbol] = "no opinion" if opinion is None else "signal"
+            self._status[subject.symbol] = "answered without an opinion" if opinion is None else "signal"
             if opinion is not None:
                 signals.append(self._signal(subject, opinion))
         return signals

@@ -43,6 +43,11 @@ def read_answer(receive: Callable[[], bytes]) -> bytes:
         tokens, values hold no control characters and are not folded over lines, and none of the four headers that
         count is repeated. Its reason quotes nothing of the answer.
 
+    Notes
+    -----
+    An answer that states neither its length nor chunks ends where the connection does, so that one which was cut cannot
+    be told from a whole one here (RFC 9112, section 8). Its JSON can: no part of an object is an object.
+
     References
     ----------
     Fielding, Nottingham, Reschke (2022), RFC 9112, HTTP/1.1, sections 2 to 7.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 from pmx.errors import SignalError
 
+#: How OpenSSL names a certificate in a folder: by the hash of whose it is.
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _KEY = "signal_routing_config.engines.language_model.ca_file"
 
 
@@ -48,17 +52,26 @@ def trusted(ca_file: str | Path | None = None) -> ssl.SSLContext:
         _believe(context, Path(ca_file))
         return context
     compiled_in = ssl.get_default_verify_paths()
-    file, folder = Path(compiled_in.openssl_cafile), Path(compiled_in.openssl_capath)
-    if not file.is_file() and not folder.is_dir():
+    _believe_places(context, Path(compiled_in.openssl_cafile), Path(compiled_in.openssl_capath))
+    return context
+
+
+def _believe_places(context: ssl.SSLContext, file: Path, folder: Path) -> None:
+    """Believe the authorities in a file and a folder, either of which may be missing or hold none."""
+    with suppress(OSError):  # of which an SSLError is one
+        context.load_verify_locations(cafile=file)
+    try:
+        # Read when a server shows up, by these names alone: an empty folder would pass here and believe nobody then.
+        hashed = any(_HASHED.fullmatch(entry.name) for entry in folder.iterdir())
+    except OSError:
+        hashed = False
+    if hashed:
+        context.load_verify_locations(capath=folder)
+    if not hashed and not context.cert_store_stats()["x509"]:
         raise SignalError(
             f"there are no certificates of authorities in {file} or {folder}, so no server can be believed over https; "
             f"name a PEM file of them in {_KEY}"
         )
-    if file.is_file():
-        _believe(context, file)
-    if folder.is_dir():
-        context.load_verify_locations(capath=folder)
-    return context
 
 
 def _believe(context: ssl.SSLContext, file: Path) -> None:

@@ -199,6 +199,9 @@ def _said(engine: ForecastingEngine, row: int, signals: Sequence[Signal]) -> Ite
         calibrated = {symbol: value for symbol, value in confidence.items() if value != stated[symbol]}
     for symbol, mean, volatility, df, model in _expected(engine.source, engine.diagnostics):
         low, high = bundles[symbol].interval_90 if symbol in bundles else (math.nan, math.nan)
+        forecast = bundles[symbol].forecast if symbol in bundles else None
+        if forecast is not None and forecast.variance_model:  # two models may make their variances alike
+            model = f"{forecast.model} ({forecast.variance_model})"
         sure = stated.get(symbol, math.nan), calibrated.get(symbol, math.nan)
         yield symbol, _Said(row, mean, volatility, df, *sure, low, high, side.get(symbol, 0.0), model or engine.source)
 

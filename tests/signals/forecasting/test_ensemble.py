@@ -314,6 +314,15 @@ def test_a_member_that_fails_leaves_with_its_reason(
     assert f"broken leaves the ensemble at bar 200: {reason}" in caplog.text
 
 
+def test_a_member_that_stays_away_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    members = (Broken(SignalError("7 of 12 are odd")), Theta())
+    with caplog.at_level(logging.WARNING, "pmx.signals.forecasting"):
+        ensemble = Ensemble(members, SMALL)
+        for bar in noise(400, 14).tolist():  # fitted every 30 bars
+            grow(ensemble, members, [bar])
+    assert len(caplog.records) == 1
+
+
 def test_a_member_may_come_back() -> None:
     returns = noise(420, 15)
     returns[-1], returns[-2] = 0.5, 0.0

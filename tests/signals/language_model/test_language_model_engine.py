@@ -72,7 +72,7 @@ def test_a_refused_answer_is_asked_for_again(server, prices) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
     (server.folder / "comes_later.http").write_bytes(head + body)
     assert engine.signals_for(prices, ["SPY"]) == []
-    assert engine.diagnostics == {"SPY": "no opinion"}
+    assert engine.diagnostics == {"SPY": "answered without an opinion"}
 
 
 # --- when it is not asked ---------------------------------------------------------------------------------

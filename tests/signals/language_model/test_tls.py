@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 from pmx.errors import SignalError
 from pmx.signals.language_model import Endpoint, Refused
 from pmx.signals.language_model.exchange import ask
-from pmx.signals.language_model.trust import trusted
+from pmx.signals.language_model.trust import _believe_places, trusted
 
 MARGIN = 8.0
 REFUSED = "refused: no trusted TLS connection"
@@ -141,3 +142,28 @@ def test_a_file_without_authorities_is_named_when_the_engine_is_made(server, tmp
         server.engine("", endpoint=server.secure_endpoint("behaves"), ca_file=str(file))
     with pytest.raises(SignalError, match=f"ca_file {tmp_path} "):
         trusted(tmp_path)
+
+
+def test_places_that_hold_no_authority_are_named(server, tmp_path) -> None:
+    def believed(file, folder):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        _believe_places(context, file, folder)
+        endpoint = Endpoint.parse(server.secure_endpoint("behaves"), with_key=False)
+        question = b'{"messages": [{"content": "{\\"symbols\\": []}"}]}'
+        return ask(endpoint, question, key=None, trust=context, seconds=20.0, max_bytes=9999) != b""
+
+    nowhere, empty, folder = tmp_path / "nowhere", tmp_path / "empty.pem", tmp_path / "folder"
+    empty.write_bytes(b"")
+    folder.mkdir()
+    for file in (nowhere, empty):
+        with pytest.raises(SignalError, match=f"no certificates of authorities in {file} or {folder}, so no server"):
+            believed(file, folder)
+    shutil.copy(server.ca_file, folder / "by-its-name.pem")  # which OpenSSL does not look for
+    with pytest.raises(SignalError, match="no certificates of authorities"):
+        believed(nowhere, folder)
+    assert believed(server.ca_file, folder)
+    named = subprocess.run(
+        ["openssl", "x509", "-hash", "-noout", "-in", str(server.ca_file)], capture_output=True, text=True, check=True
+    )
+    shutil.copy(server.ca_file, folder / f"{named.stdout.strip()}.0")
+    assert believed(empty, folder)
