@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from pmx.signals.growing import GrowingHistory
 from pmx.signals.types import Signal, SignalEngine
 
 
@@ -49,7 +48,8 @@ class SignalTape:
     def __init__(self, engine: SignalEngine) -> None:
         self._engine = engine
         self._answers: dict[bytes, tuple[Signal, ...]] = {}
-        self._begin()
+        self._history = GrowingHistory()
+        self._digest = hashlib.sha256()
 
     @property
     def source(self) -> str:
@@ -73,36 +73,23 @@ class SignalTape:
         -------
         list of Signal
             What the engine says to these prices.
+
+        Raises
+        ------
+        DataError
+            If the prices are malformed (see `GrowingHistory`).
         """
         key = self._digest_of(prices)
         if key not in self._answers:
             self._answers[key] = tuple(self._engine.signals(prices))
         return list(self._answers[key])
 
-    def _begin(self) -> None:
-        self._read = 0
-        self._columns: pd.Index = pd.Index([])
-        self._last: tuple[bytes, ...] = ()
-        self._digest = hashlib.sha256()
-
     def _digest_of(self, prices: pd.DataFrame) -> bytes:
         """Return a digest of the whole history, reading only the rows that are new."""
-        columns, dates, closes = prices.columns, prices.index, prices.to_numpy(dtype=np.float64)
-        known = self._read
-        if not (
-            0 < known <= len(closes) and columns.equals(self._columns) and _row(dates, closes, known - 1) == self._last
-        ):
-            self._begin()
-            self._digest.update(repr(tuple(map(str, columns))).encode())
-            self._columns = columns
-        for i in range(self._read, len(closes)):
-            self._last = _row(dates, closes, i)
-            for part in self._last:
-                self._digest.update(part)
-        self._read = len(closes)
+        first, closes = self._history.read(prices)
+        if first == 0:
+            self._digest = hashlib.sha256(repr(tuple(map(str, prices.columns))).encode())
+        for date, row in zip(prices.index[first:], closes, strict=True):
+            self._digest.update(repr(date).encode())
+            self._digest.update(row.tobytes())
         return self._digest.digest()
-
-
-def _row(dates: pd.Index, closes: NDArray[np.float64], i: int) -> tuple[bytes, bytes]:
-    """Return a row's date and closes as bytes."""
-    return repr(dates[i]).encode(), closes[i].tobytes()
