@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -55,13 +56,27 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            answer = command(*args, **kwargs)
+            sys.stdout.flush()  # what cannot be written is found out here, and not when the interpreter ends
+            return answer
         except (typer.Exit, typer.Abort, BrokenPipeError):  # a closed pipe is the reader's choice: typer ends quietly
             raise
         except Exception as error:  # noqa: BLE001  (the outer edge: everything ends here)
-            raise typer.Exit(report(error)) from None
+            code = report(error)
+            _drop_unwritten()
+            raise typer.Exit(code) from None
 
     return wrapped
+
+
+def _drop_unwritten() -> None:
+    """See to it that output for which there is no room does not fail once more when the interpreter ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def report(error: Exception) -> int:

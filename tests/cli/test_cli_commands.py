@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,11 +96,21 @@ def test_the_program_fails_without_a_traceback(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_an_unexpected_failure(wishes, tmp_path):
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_full_disk_is_an_unexpected_failure(wishes, tmp_path, buffered):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment |= {} if buffered else {"PYTHONUNBUFFERED": "1"}
     with open("/dev/full", "w") as full:
         command = [*PROGRAM, "solve", "--weights", str(wishes), "--format", "csv"]
         result = subprocess.run(
-            command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+            command,
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+            env=environment,
         )
     assert result.returncode == 1
     assert result.stderr.startswith("unexpected failure: OSError")
