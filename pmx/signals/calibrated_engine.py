@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -131,15 +131,7 @@ class CalibratedEngine:
         SignalError
             If scikit-learn is not installed.
         """
-        try:
-            another, rows = self._rows.read(prices)
-            if another:
-                self._forget()
-            for _, closes, signals in rows:
-                self._take_in(closes, signals)
-        except BaseException:
-            self._rows.forget()  # a half-read history must not be continued
-            raise
+        self._rows.read(prices, self._forget, self._take_in)
         return [self._calibrated(signal) for signal in self._signals]
 
     def _forget(self) -> None:
@@ -150,7 +142,7 @@ class CalibratedEngine:
         self._signals: list[Signal] = []
         self._read = 0
 
-    def _take_in(self, closes: Mapping[str, float], signals: list[Signal]) -> None:
+    def _take_in(self, _: Any, closes: Mapping[str, float], signals: list[Signal]) -> None:
         said = {signal.symbol: signal for signal in signals}
         for symbol, close in closes.items():
             record = self._records.get(symbol)

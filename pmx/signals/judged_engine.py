@@ -118,15 +118,7 @@ class JudgedEngine:
         DataError
             If the prices are malformed (see `GrowingHistory`), or a symbol has no cost. Nothing is remembered then.
         """
-        try:
-            another, rows = self._rows.read(prices)
-            if another:
-                self._forget()
-            for date, closes, signals in rows:
-                self._take_in(date, closes, signals)
-        except BaseException:
-            self._rows.forget()  # a half-read history must not be continued
-            raise
+        self._rows.read(prices, self._forget, self._take_in)
         return list(self._signals)
 
     def _forget(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,25 +150,42 @@ class RowByRow:
 
     def __init__(self, engine: SignalEngine) -> None:
         self.engine = engine
-        self.forget()
+        self._forget()
 
-    def forget(self) -> None:
-        """Begin anew at the next call."""
+    def _forget(self) -> None:
         self._history = GrowingHistory()
 
-    def read(self, prices: pd.DataFrame) -> tuple[bool, Iterator[tuple[Any, dict[str, float], list[Signal]]]]:
-        """Return whether this is another history than before, and what the rows not yet read bring.
+    def read(
+        self,
+        prices: pd.DataFrame,
+        begin: Callable[[], None],
+        take_in: Callable[[Any, dict[str, float], list[Signal]], None],
+    ) -> None:
+        """Hand on what the rows not yet read bring; after an error the next call begins anew.
 
-        Of each row: its date, the closes that it has by symbol, and the signals then. If the rows are not all taken,
-        call `forget`.
+        Parameters
+        ----------
+        prices : DataFrame, date × symbol
+            Closes up to and including now; NaN where there is none.
+        begin : callable
+            Called first where this is another history than before.
+        take_in : callable
+            Called for each row with its date, the closes that it has by symbol, and the signals then.
 
         Raises
         ------
         DataError
             As `GrowingHistory.read`.
         """
-        first, block = self._history.read(prices)
-        return first == 0, self._ask(prices, first, block)
+        try:
+            first, block = self._history.read(prices)
+            if first == 0:
+                begin()
+            for date, closes, signals in self._ask(prices, first, block):
+                take_in(date, closes, signals)
+        except BaseException:
+            self._forget()  # a half-read history must not be continued
+            raise
 
     def _ask(
         self, prices: pd.DataFrame, first: int, block: FloatArray

@@ -216,6 +216,29 @@ def test_a_bad_price_is_named_and_nothing_is_remembered(value, what):
     assert shown(engine) == shown(fresh)
 
 
+class Stumbling(Momentum):
+    """Fails once, on the way through the history."""
+
+    stumbled = False
+
+    def signals(self, prices):
+        if len(prices) == 60 and not self.stumbled:
+            self.stumbled = True
+            raise ConnectionError("no line")
+        return super().signals(prices)
+
+
+def test_a_history_that_an_engine_fell_over_is_read_again():
+    engine, table = JudgedEngine(Stumbling(), POLICY, COSTS), prices()
+    engine.signals(table.iloc[:50])
+    with pytest.raises(ConnectionError, match="no line"):
+        engine.signals(table)
+    engine.signals(table)
+    fresh = judged()
+    fresh.signals(table)
+    assert shown(engine) == shown(fresh)
+
+
 def test_a_symbol_without_a_cost_is_refused():
     with pytest.raises(DataError, match="no round-trip cost for 'B'"):
         JudgedEngine(Momentum(), POLICY, {"A": 0.0}).signals(prices())
