@@ -34,7 +34,7 @@ HOME = {
     "clarabel": ("pmx.projection.",),
     "numba": ("pmx.projection.kernels.compiled",),
     "sklearn": ("pmx.signals.scoring.calibration", "pmx.signals.machine_learning"),
-    "arch": ("pmx.risk.volatility", "pmx.data.sample"),
+    "arch": ("pmx.risk.arch_fit", "pmx.data.sample"),
     "statsmodels": ("pmx.signals.forecasting.smoothing", "pmx.signals.forecasting.sarimax"),
 }
 #: Too slow to import before they are wanted, wherever they are allowed; the compiled kernel is itself imported late.
@@ -137,7 +137,7 @@ def test_every_part_of_the_package_has_its_layer():
         ("pmx.signals.router", "import yaml", "imports yaml"),
         ("pmx.cli", "import yaml", "imports yaml"),
         ("pmx.signals.router", "def f():\n    from arch import arch_model", "imports arch"),
-        ("pmx.risk.volatility", "from arch import arch_model", "imports arch before it is wanted"),
+        ("pmx.risk.arch_fit", "from arch import arch_model", "imports arch before it is wanted"),
         ("pmx.execution.step", "import os\nos.environ.get('HOME')", "reads the environment"),
         ("pmx.execution.step", "import os\nos.getenv('HOME')", "reads the environment"),
         ("pmx.execution.step", "from os import environ", "reads the environment"),
@@ -151,7 +151,7 @@ def test_a_violation_would_be_seen(module, source, what):
     ("module", "source"),
     [
         ("pmx.portfolio.nav", "from pmx.policy.policy import Policy\nfrom pmx.projection import solve"),
-        ("pmx.risk.volatility", "def fit():\n    from arch import arch_model"),
+        ("pmx.risk.arch_fit", "def fit():\n    from arch import arch_model"),
         ("pmx.projection.cvxpy_engine", "import cvxpy"),
         ("pmx.cli", "import os\nos.environ.get('HOME')\nfrom pmx.backtest.engine import backtest"),
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pmx.errors import DataError, PolicyError
 from pmx.policy.schema import VolatilityModel
 from pmx.risk import ArchFit, BadFit, EwmaVariance, GarchVolatility, VarianceProcess, fit_arch
-from pmx.risk.volatility import _judged
+from pmx.risk.arch_fit import _judged
 
 MODELS = ("GARCH", "GJR", "EGARCH")
 SMALL = {"window": 300, "refit_every": 40, "min_observations": 250}
