@@ -5,6 +5,8 @@ Every message says what is wrong, where, the value against the limit, and what t
 
 from __future__ import annotations
 
+import sys
+import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -103,3 +105,21 @@ class BrokerError(PmxError):
 
 class LedgerError(PmxError):
     """The ledger is inconsistent with what is being written to it, or cannot be read back."""
+
+
+class PmxWarning(UserWarning):
+    """Something that is probably a mistake, or that the reader of a result must know; the answer stands."""
+
+
+def warn(message: str) -> None:
+    """Issue a `PmxWarning` that points at the first line outside pmx.
+
+    Parameters
+    ----------
+    message : str
+        What, where, the value, and the remedy, as in an error.
+    """
+    level, frame = 1, sys._getframe()
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "pmx":
+        level, frame = level + 1, frame.f_back  # type: ignore[assignment]
+    warnings.warn(message, PmxWarning, stacklevel=level)

@@ -6,8 +6,10 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
 
 import typer
 
@@ -16,6 +18,7 @@ from pmx.errors import (
     InfeasibleError,
     LedgerError,
     PmxError,
+    PmxWarning,
     PolicyError,
     SignalError,
     SolverError,
@@ -56,7 +59,8 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            answer = command(*args, **kwargs)
+            with plain_warnings():
+                answer = command(*args, **kwargs)
             sys.stdout.flush()  # what cannot be written is found out here, and not when the interpreter ends
             return answer
         except (typer.Exit, typer.Abort, BrokenPipeError):  # a closed pipe is the reader's choice: typer ends quietly
@@ -67,6 +71,25 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(code) from None
 
     return wrapped
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Show each `PmxWarning` as one plain line on stderr, once."""
+    shown: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", PmxWarning)
+        other = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if not issubclass(category, PmxWarning):
+                other(message, category, *rest, **more)
+            elif str(message) not in shown:
+                shown.add(str(message))
+                typer.echo(f"warning: {message}", err=True)
+
+        warnings.showwarning = show
+        yield
 
 
 def _drop_unwritten() -> None:
