@@ -3,12 +3,12 @@
 from pmx.execution.account import Account, Fill, Fills
 from pmx.execution.audit_lines import AuditLine, AuditRead, read_audit_log
 from pmx.execution.audit_log import AuditLog
-from pmx.execution.costs import CostModel
 from pmx.execution.desk import Desk
 from pmx.execution.history import History
 from pmx.execution.priced_engines import default_engines, fallback_engines
 from pmx.execution.step import Holdings, Step, step
 from pmx.execution.today import Opinion, signals_today
+from pmx.portfolio import CostModel
 
 __all__ = [
     "Account",

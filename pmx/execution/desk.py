@@ -10,11 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.errors import DataError, SignalError
-from pmx.execution.costs import CostModel
 from pmx.execution.history import History
 from pmx.execution.oversight import Oversight
 from pmx.policy import Policy
-from pmx.portfolio import UNASSIGNED
+from pmx.portfolio import UNASSIGNED, CostModel
 from pmx.projection import Projector
 from pmx.risk import EwmaCovariance, RiskScaler
 from pmx.signals import FallbackEngine, Routing, Signal, SignalEngine, SignalRouter

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pmx.execution.costs import CostModel
 from pmx.policy import Policy
+from pmx.portfolio import CostModel
 from pmx.signals import SignalEngine
 from pmx.signals.judged_engine import JudgedEngine
 from pmx.signals.success import Verdict

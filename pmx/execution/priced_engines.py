@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pmx.execution.costs import CostModel
 from pmx.policy import Policy
+from pmx.portfolio import CostModel
 from pmx.signals import FallbackEngine, SignalEngine, engines_of, fallback_of
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """Net asset value, budgets in NAV, and orders."""
 
 from pmx.portfolio.allocator import NavAllocator, NavBudget
+from pmx.portfolio.costs import CostModel
 from pmx.portfolio.fx import FxTable, Quote
 from pmx.portfolio.lots import LinearRules, LotGrid
 from pmx.portfolio.nav import UNASSIGNED, Nav, PortfolioSnapshot, compute_nav
@@ -9,6 +10,7 @@ from pmx.portfolio.prices import PriceBook
 
 __all__ = [
     "UNASSIGNED",
+    "CostModel",
     "FxTable",
     "LinearRules",
     "LotGrid",

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmx.errors import DataError
-from pmx.execution.costs import CostModel
 from pmx.policy import Policy
+from pmx.portfolio import CostModel
 
 COSTS = CostModel(commission_bps=1.5, half_spread_bps=2.5, per_symbol_bps={"NGX:MTNN": 60.0, "FREE": 0.0})
 
