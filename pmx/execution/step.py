@@ -19,7 +19,7 @@ from pmx.errors import DataError
 from pmx.execution.desk import Desk
 from pmx.execution.history import History
 from pmx.execution.oversight import strictest
-from pmx.portfolio import PortfolioSnapshot, compute_nav
+from pmx.portfolio import Date, PortfolioSnapshot, compute_nav, require_currency
 from pmx.projection import Allocation
 from pmx.signals import Routing, Signal
 from pmx.signals.success import Verdict
@@ -40,11 +40,14 @@ class Holdings:
         place of cash is not among them.
     bucket_returns : mapping of bucket to float
         Return of each bucket on its own capital since the last cycle; a bucket that held nothing is absent.
+    currency : str or None
+        Of NAV, where it is known.
     """
 
     nav: float
     weights: Array
     bucket_returns: Mapping[str, float]
+    currency: str | None = None
 
     @classmethod
     def of(
@@ -53,8 +56,10 @@ class Holdings:
         prices: Mapping[str, float] | pd.Series,
         desk: Desk,
         bucket_returns: Mapping[str, float] | None = None,
+        *,
+        prices_as_of: Date | Mapping[str, Date] | None = None,
     ) -> Holdings:
-        """Value a snapshot with :func:`pmx.compute_nav`.
+        """Value a snapshot with :func:`pmx.compute_nav`, under the desk's policy.
 
         A quantity of no bucket belongs to its symbol's only position; of the residual symbol, to none: it stands in
         for cash.
@@ -62,8 +67,8 @@ class Holdings:
         Raises
         ------
         DataError
-            When a price or exchange rate is missing, NAV is not positive, or something is held that is not in the
-            desk's universe.
+            When a price or exchange rate is missing or too old, the snapshot's base currency is not the policy's, NAV
+            is not positive, or something is held that is not in the desk's universe.
 
         Examples
         --------
@@ -73,14 +78,14 @@ class Holdings:
         >>> holdings.nav, holdings.weights.tolist()
         (1000.0, [0.1])
         """
-        nav = compute_nav(snapshot, prices)
+        nav = compute_nav(snapshot, prices, desk.policy, prices_as_of=prices_as_of)
         weights = np.zeros(len(desk.index))
         held = nav.weights
         for (bucket, symbol), weight in zip(held.index.tolist(), held.tolist(), strict=True):
             row = desk.row_of(bucket, symbol)
             if row is not None:
                 weights[row] += weight
-        return cls(float(nav), weights, dict(bucket_returns or {}))
+        return cls(float(nav), weights, dict(bucket_returns or {}), nav.currency)
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,7 @@ def step(
     >>> step(desk, holdings, prices, targets=pd.Series([0.5], index=desk.index)).allocation.weights.to_dict()
     {'SP500': 0.1, 'CASH': 0.9}
     """
+    require_currency(holdings.currency, desk.policy)
     known = History.of(prices)
     desk.observe(known, holdings.bucket_returns)
     buckets, scales = desk.buckets, desk.scaler.scale_array()

@@ -4,13 +4,16 @@ from pmx.portfolio.allocator import NavAllocator, NavBudget
 from pmx.portfolio.costs import CostModel
 from pmx.portfolio.fx import FxTable, Quote
 from pmx.portfolio.lots import LinearRules, LotGrid
-from pmx.portfolio.nav import UNASSIGNED, Nav, PortfolioSnapshot, compute_nav
+from pmx.portfolio.moments import Date
+from pmx.portfolio.nav import Nav, compute_nav, require_currency
 from pmx.portfolio.orders import OrderPlan, SizableAllocation, size_orders
 from pmx.portfolio.prices import PriceBook
+from pmx.portfolio.snapshot import UNASSIGNED, PortfolioSnapshot
 
 __all__ = [
     "UNASSIGNED",
     "CostModel",
+    "Date",
     "FxTable",
     "LinearRules",
     "LotGrid",
@@ -23,5 +26,6 @@ __all__ = [
     "Quote",
     "SizableAllocation",
     "compute_nav",
+    "require_currency",
     "size_orders",
 ]

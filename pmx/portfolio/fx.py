@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from types import MappingProxyType
 
 import pandas as pd
 
 from pmx.errors import DataError
+from pmx.portfolio.moments import MAX_AGE_DAYS, Date, check_age, date_of, timestamp
 from pmx.portfolio.prices import is_price
 
 #: Greatest relative difference between two ways to the same rate.
 AGREEMENT = 1e-6
 
-Date = str | date | pd.Timestamp
 Pair = tuple[str, str]
 
 
@@ -66,7 +65,7 @@ class FxTable:
         *,
         as_of: Date | None = None,
         dates: Date | Mapping[str, Date] | None = None,
-        max_age_days: int = 5,
+        max_age_days: int = MAX_AGE_DAYS,
     ) -> FxTable:
         """Read rates.
 
@@ -104,7 +103,7 @@ class FxTable:
             pair = _pair(key, base)
             if not is_price(rate):
                 raise DataError(f"FX rate {key} = {rate!r} must be a finite number > 0; correct or remove it")
-            quote = Quote(float(rate), _date_of(key, dates))
+            quote = Quote(float(rate), date_of(key, dates, "FX rate", "FX date"))
             for known, other in ((pair, 1.0 / quote.rate), (pair[::-1], quote.rate)):
                 if known in quotes and abs(quotes[known].rate * other - 1.0) > AGREEMENT:
                     raise DataError(
@@ -154,23 +153,8 @@ class FxTable:
         """Return one quoted rate, turned the right way round, after a look at its age."""
         pair = (currency, to) if (currency, to) in self.quotes else (to, currency)
         quote = self.quotes[pair]
-        self._check_age("".join(pair), quote)
+        check_age(f"FX rate {''.join(pair)}", "rate", quote.as_of, self.as_of, self.max_age_days)
         return quote.rate if pair[0] == currency else 1.0 / quote.rate
-
-    def _check_age(self, name: str, quote: Quote) -> None:
-        if quote.as_of is None or self.as_of is None:
-            return
-        age = (self.as_of.normalize() - quote.as_of.normalize()).days
-        if age < 0:
-            raise DataError(
-                f"FX rate {name} of {quote.as_of.date()} is from after the snapshot of {self.as_of.date()}; "
-                "give a rate known by then"
-            )
-        if age > self.max_age_days:
-            raise DataError(
-                f"FX rate {name} of {quote.as_of.date()} is {age} days old on {self.as_of.date()}, limit "
-                f"{self.max_age_days}; give a fresher rate"
-            )
 
 
 def currency_code(code: object, what: str) -> str:
@@ -191,28 +175,6 @@ def currency_code(code: object, what: str) -> str:
     return code
 
 
-def timestamp(value: Date, what: str) -> pd.Timestamp:
-    """Return a date as a Timestamp without zone (UTC where it had one).
-
-    Raises
-    ------
-    DataError
-        If it is no date.
-
-    Examples
-    --------
-    >>> timestamp("2024-05-06", "snapshot as_of")
-    Timestamp('2024-05-06 00:00:00')
-    """
-    try:
-        moment = pd.Timestamp(value)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{what} {value!r} is no date; write it as 2024-05-06") from error
-    if pd.isna(moment):
-        raise DataError(f"{what} is missing; write it as 2024-05-06")
-    return moment if moment.tz is None else moment.tz_convert("UTC").tz_localize(None)
-
-
 def _pair(key: str, base: str) -> Pair:
     what = f"FX key {key!r}:"
     if not isinstance(key, str) or len(key) not in (3, 6):
@@ -221,13 +183,3 @@ def _pair(key: str, base: str) -> Pair:
     if pair[0] == pair[1]:
         raise DataError(f"FX key {key!r} is a currency against itself; remove it")
     return pair
-
-
-def _date_of(key: str, dates: Date | Mapping[str, Date] | None) -> pd.Timestamp | None:
-    if dates is None:
-        return None
-    if isinstance(dates, Mapping):
-        if key not in dates:
-            raise DataError(f"FX rate {key} has no date, while others have; add {key} to the FX dates")
-        return timestamp(dates[key], f"FX date of {key}")
-    return timestamp(dates, "FX date")

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.errors import DataError
-from pmx.portfolio.nav import UNASSIGNED, PortfolioSnapshot, Position, compute_nav
-from pmx.portfolio.prices import PriceBook
+from pmx.portfolio.nav import Marks, nav_at
+from pmx.portfolio.sizing import Sizing
+from pmx.portfolio.snapshot import UNASSIGNED, PortfolioSnapshot, Position
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,67 +25,50 @@ class Market:
 
     Attributes
     ----------
-    snapshot : PortfolioSnapshot
-        Rates and currencies.
-    book : PriceBook
-        Prices.
+    marks : Marks
+        Prices, rates and currencies.
     nav, cash : float, base currency
         NAV, and the cash in it.
-    lot_size : float or None, units
-        Of symbols that ``lot_sizes`` does not name; None where any fraction of a unit can be held.
-    lot_sizes : mapping of str to float, units
-        Of single symbols.
+    sizing : Sizing
+        Lots.
     """
 
-    snapshot: PortfolioSnapshot
-    book: PriceBook
+    marks: Marks
     nav: float
     cash: float
-    lot_size: float | None
-    lot_sizes: Mapping[str, float]
+    sizing: Sizing
 
     @classmethod
-    def open(
-        cls,
-        snapshot: PortfolioSnapshot,
-        prices: Mapping[str, float] | pd.Series[float],
-        lot_size: float | None,
-        lot_sizes: Mapping[str, float],
-    ) -> Market:
-        """Value the portfolio and check the lots.
+    def open(cls, marks: Marks, sizing: Sizing) -> Market:
+        """Value the portfolio.
 
         Raises
         ------
         DataError
-            If `compute_nav` does, NAV is not positive, or a lot size is not finite and positive.
+            If `compute_nav` does, or NAV is not positive.
         """
-        for name, lot in {"lot_size": lot_size, **lot_sizes}.items():
-            if lot is not None and not (math.isfinite(lot) and lot > 0.0):
-                raise DataError(f"lot size {name} = {lot} must be finite and > 0; leave it out for fractional units")
-        nav = compute_nav(snapshot, prices)
+        nav = nav_at(marks)
         if nav.total <= 0.0:
             raise DataError(f"NAV is {nav.total:.6g} {nav.currency}, must be > 0 to size orders; add cash")
-        return cls(snapshot, PriceBook(prices, snapshot.as_of), nav.total, nav.cash, lot_size, lot_sizes)
+        return cls(marks, nav.total, nav.cash, sizing)
 
     def worth(self, symbol: str) -> float:
         """Return what one unit is worth, base currency."""
-        return self.book[symbol] * self.snapshot.fx.rate(self.snapshot.currency_of(symbol))
+        return self.marks.worth(symbol)
 
     def value(self, symbol: str) -> float:
         """Return what one unit is worth, fraction of NAV."""
         return self.worth(symbol) / self.nav
 
-    def values(self, symbols: list[str], wanted: Array) -> Array:
-        """Return `value` of each position, 0 where there is no price and nothing is wanted."""
-        priced = (
-            self.value(symbol) if weight != 0.0 or self.book.get(symbol) is not None else 0.0
-            for symbol, weight in zip(symbols, wanted.tolist(), strict=True)
-        )
+    def values(self, symbols: list[str], needed: Mask) -> Array:
+        """Return `value` of each position, 0 where it is not needed: neither wanted nor held."""
+        priced = (self.value(symbol) if need else 0.0 for symbol, need in zip(symbols, needed.tolist(), strict=True))
         return np.fromiter(priced, dtype=np.float64, count=len(symbols))
 
     def lots(self, symbols: list[str]) -> Array:
         """Return the units in one lot of each position, NaN where any fraction will do."""
-        return np.array([self.lot_sizes.get(s, self.lot_size) for s in symbols], dtype=np.float64)
+        lots = (self.sizing.lot_of(symbol) for symbol in symbols)
+        return np.array([math.nan if lot is None else float(lot) for lot in lots], dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,116 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Real
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pmx.errors import DataError
-from pmx.policy import CASH
-from pmx.portfolio.fx import Date, FxTable, currency_code, timestamp
+from pmx.portfolio.fx import FxTable
+from pmx.portfolio.moments import MAX_AGE_DAYS, Date
 from pmx.portfolio.prices import PriceBook
+from pmx.portfolio.snapshot import PortfolioSnapshot, Position, by_position, days
 
-#: Bucket of a quantity that was given by symbol alone.
-UNASSIGNED = "unassigned"
+if TYPE_CHECKING:
+    from pmx.policy import Policy
 
-Position = tuple[str, str]
-Holdings = Mapping[str, float] | Mapping[Position, float] | pd.Series
-
-
-@dataclass(frozen=True, init=False)
-class PortfolioSnapshot:
-    """What is owned at one moment: cash, quantities, and the rates that turn both into the base currency.
-
-    Parameters
-    ----------
-    cash : float or mapping of str to float
-        Amount in the base currency, or amounts by currency. Negative is borrowed.
-    positions : mapping or Series
-        Quantities in units (shares, contracts), negative where short, by symbol or by (bucket, symbol). Those
-        given by symbol alone belong to the bucket `UNASSIGNED`. A quantity of 0 is no position.
-    base_currency : str
-        ISO 4217 code of the currency of NAV.
-    fx : mapping of str to float, optional
-        ``"EURUSD": 1.08`` (1 EUR costs 1.08 USD) or ``"EUR": 1.08`` (in the base currency).
-    currencies : mapping of str to str, optional
-        Symbol to the currency of its price; the base currency where a symbol is not named.
-    as_of : date, optional
-        The moment of the snapshot.
-    fx_as_of : date or mapping of str to date, optional
-        When the rates were true: one date, or one for each key of ``fx``. Without it they are taken to be of
-        the snapshot's moment.
-    max_fx_age_days : int
-        Greatest age of a dated rate, calendar days.
-
-    Attributes
-    ----------
-    cash : mapping of str to float
-        By currency.
-    holdings : mapping of (str, str) to float
-        Quantities by (bucket, symbol), without zeros.
-    base_currency, fx, currencies, as_of
-        As above, read and checked.
-
-    Raises
-    ------
-    DataError
-        If an amount or quantity is not a finite number, a position is given twice, or a currency, rate or
-        date is malformed.
-
-    Examples
-    --------
-    >>> snapshot = PortfolioSnapshot(1_000.0, {("ts_core", "SPY"): 2.0, ("safe", "BIL"): 5.0})
-    >>> float(compute_nav(snapshot, {"SPY": 450.0, "BIL": 90.0}))
-    2350.0
-    """
-
-    cash: Mapping[str, float]
-    holdings: Mapping[Position, float]
-    base_currency: str
-    fx: FxTable
-    currencies: Mapping[str, str]
-    as_of: pd.Timestamp | None
-
-    def __init__(
-        self,
-        cash: float | Mapping[str, float],
-        positions: Holdings,
-        base_currency: str = "USD",
-        fx: Mapping[str, float] | None = None,
-        *,
-        currencies: Mapping[str, str] | None = None,
-        as_of: Date | None = None,
-        fx_as_of: Date | Mapping[str, Date] | None = None,
-        max_fx_age_days: int = 5,
-    ) -> None:
-        base = currency_code(base_currency, "base currency")
-        amounts = cash if isinstance(cash, Mapping) else {base: cash}
-        fields = {
-            "cash": MappingProxyType(
-                {currency_code(code, "cash in"): _number(f"cash in {code}", x) for code, x in amounts.items()}
-            ),
-            "holdings": MappingProxyType(_holdings(positions)),
-            "base_currency": base,
-            "fx": FxTable.from_mapping(fx or {}, base, as_of=as_of, dates=fx_as_of, max_age_days=max_fx_age_days),
-            "currencies": MappingProxyType(
-                {s: currency_code(code, f"currency of {s}") for s, code in (currencies or {}).items()}
-            ),
-            "as_of": None if as_of is None else timestamp(as_of, "snapshot as_of"),
-        }
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
-
-    @property
-    def positions(self) -> pd.Series[float]:
-        """Return quantities, Series by (bucket, symbol), in units."""
-        return by_position(self.holdings, "quantity")
-
-    def currency_of(self, symbol: str) -> str:
-        """Return the currency in which a symbol is priced."""
-        return self.currencies.get(symbol, self.base_currency)
+Prices = Mapping[str, float] | pd.Series
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,19 +84,78 @@ class Nav:
         return (self.by_position / self.total).rename("weight")
 
 
-def compute_nav(snapshot: PortfolioSnapshot, prices: Mapping[str, float] | pd.Series[float]) -> Nav:
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """The prices and rates of one valuation, none of which is returned where it is missing, mad or too old.
+
+    Attributes
+    ----------
+    snapshot : PortfolioSnapshot
+        Currencies and moment.
+    book : PriceBook
+        Prices.
+    fx : FxTable
+        Rates.
+    """
+
+    snapshot: PortfolioSnapshot
+    book: PriceBook
+    fx: FxTable
+
+    @classmethod
+    def of(
+        cls,
+        snapshot: PortfolioSnapshot,
+        prices: Prices,
+        policy: Policy | None = None,
+        prices_as_of: Date | Mapping[str, Date] | None = None,
+        max_age_days: int | None = None,
+    ) -> Marks:
+        """Read prices and rates as :func:`compute_nav` does; its parameters and errors."""
+        stated = [snapshot.max_fx_age_days]
+        if policy is not None:
+            require_currency(snapshot.base_currency, policy)
+            stated.append(policy.execution.max_fx_age_days)
+        oldest = min((days for days in stated if days is not None), default=MAX_AGE_DAYS)
+        if max_age_days is not None:
+            oldest = days("max_age_days", max_age_days)
+        book = PriceBook(prices, snapshot.as_of, dates=prices_as_of, max_age_days=oldest)
+        return cls(snapshot, book, replace(snapshot.fx, max_age_days=oldest))
+
+    def worth(self, symbol: str) -> float:
+        """Return what one unit is worth, base currency."""
+        return self.book[symbol] * self.fx.rate(self.snapshot.currency_of(symbol))
+
+
+def compute_nav(
+    snapshot: PortfolioSnapshot,
+    prices: Prices,
+    policy: Policy | None = None,
+    *,
+    prices_as_of: Date | Mapping[str, Date] | None = None,
+    max_age_days: int | None = None,
+) -> Nav:
     r"""Value a portfolio: the only source of NAV.
 
     .. math:: V = \sum_c \text{cash}_c \, f_c + \sum_j q_j \, p_j \, f_{c(j)}
 
-    with :math:`f_c` the rate of currency :math:`c` to the base currency.
+    with :math:`f_c` the rate of currency :math:`c` to the base currency. A balance of zero needs no rate, a quantity
+    of zero neither price nor rate.
 
     Parameters
     ----------
     snapshot : PortfolioSnapshot
         Cash, quantities, rates.
     prices : mapping or Series by symbol
-        Prices in each symbol's own currency; those of symbols that are not held are not read.
+        Prices in each symbol's own currency; those of symbols that are not held are not read. A Series named by a
+        date, such as a row of closes, is of that date.
+    policy : Policy, optional
+        Whose base currency the snapshot must have, and whose ``execution.max_fx_age_days`` counts.
+    prices_as_of : date or mapping of symbol to date, optional
+        When the prices were made, in place of the name of a Series.
+    max_age_days : int, optional
+        Greatest age of a dated rate or price at the snapshot's ``as_of``, calendar days; in place of the policy's and
+        the snapshot's.
 
     Returns
     -------
@@ -199,8 +165,9 @@ def compute_nav(snapshot: PortfolioSnapshot, prices: Mapping[str, float] | pd.Se
     Raises
     ------
     DataError
-        If a price is missing, NaN, zero or negative, or a rate is missing, stale or ambiguous; the message
-        names it. Nothing is skipped and no rate is taken to be 1.
+        If a price is missing, NaN, zero or negative, or a rate is missing or ambiguous; if one of them is dated and too
+        old for the snapshot's ``as_of`` or from after it; if the policy has another base currency. The message names
+        it. Nothing is skipped and no rate is taken to be 1.
 
     Examples
     --------
@@ -212,12 +179,18 @@ def compute_nav(snapshot: PortfolioSnapshot, prices: Mapping[str, float] | pd.Se
     >>> round(nav.total, 9), round(nav.cash, 9), nav.currency
     (204.0, 200.0, 'USD')
     """
-    book = PriceBook(prices, snapshot.as_of)
-    codes = {*snapshot.cash, *(snapshot.currency_of(symbol) for _, symbol in snapshot.holdings)}
-    rates = {code: snapshot.fx.rate(code) for code in codes}
-    cash = [amount * rates[code] for code, amount in snapshot.cash.items()]
+    return nav_at(Marks.of(snapshot, prices, policy, prices_as_of, max_age_days))
+
+
+def nav_at(marks: Marks) -> Nav:
+    """Value a portfolio at prices and rates that have been read."""
+    snapshot = marks.snapshot
+    held = {code: amount for code, amount in snapshot.cash.items() if amount != 0.0}
+    codes = {*held, *(snapshot.currency_of(symbol) for _, symbol in snapshot.holdings)}
+    rates = {code: marks.fx.rate(code) for code in codes}
+    cash = [amount * rates[code] for code, amount in held.items()]
     values = {
-        position: quantity * book[position[1]] * rates[snapshot.currency_of(position[1])]
+        position: quantity * marks.book[position[1]] * rates[snapshot.currency_of(position[1])]
         for position, quantity in snapshot.holdings.items()
     }
     for (bucket, symbol), value in values.items():
@@ -227,29 +200,27 @@ def compute_nav(snapshot: PortfolioSnapshot, prices: Mapping[str, float] | pd.Se
     return Nav(total, snapshot.base_currency, math.fsum(cash), MappingProxyType(values))
 
 
-def _holdings(positions: Holdings) -> dict[Position, float]:
-    holdings: dict[Position, float] = {}
-    for key, quantity in positions.items():
-        position = (UNASSIGNED, key) if isinstance(key, str) else key
-        if not (isinstance(position, tuple) and len(position) == 2 and all(isinstance(name, str) for name in position)):
-            raise DataError(f"position {key!r} is neither a symbol nor (bucket, symbol); name it so")
-        if position[1] == CASH:
-            raise DataError("CASH is no position; give the amount as cash")
-        if position in holdings:
-            raise DataError(f"position {position[0]}/{position[1]} is given twice; add the quantities up")
-        holdings[position] = _number(f"quantity of {position[0]}/{position[1]}", quantity)
-    return {position: quantity for position, quantity in holdings.items() if quantity != 0.0}
+def require_currency(given: str | None, policy: Policy) -> None:
+    """Refuse a NAV in another currency than that of the policy's budgets; where it is not known there is no check.
 
+    Raises
+    ------
+    DataError
+        Naming both currencies and the remedy.
 
-def _number(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise DataError(f"{what} is {value!r}, must be a finite number; correct it")
-    return float(value)
-
-
-def by_position(values: Mapping[Position, float], name: str) -> pd.Series[float]:
-    """Return a mapping of (bucket, symbol) as a Series with that index."""
-    index = pd.MultiIndex.from_arrays(
-        [[bucket for bucket, _ in values], [symbol for _, symbol in values]], names=["bucket", "symbol"]
-    )
-    return pd.Series(list(values.values()), index=index, dtype=float, name=name)
+    Examples
+    --------
+    >>> from pmx.policy import Policy
+    >>> require_currency("USD", Policy.from_mapping({"risk_buckets": {"portfolio": {"base_currency": "EUR"}}}))
+    Traceback (most recent call last):
+    ...
+    pmx.errors.DataError: NAV is in USD, the policy's budgets are in EUR (risk_buckets.portfolio.base_currency, python);
+    make the snapshot with base_currency='EUR' and the FX rate USDEUR, or set that key to USD
+    """
+    key = "risk_buckets.portfolio.base_currency"
+    wanted = policy.risk_buckets.portfolio.base_currency
+    if given is not None and wanted != given:
+        raise DataError(
+            f"NAV is in {given}, the policy's budgets are in {wanted} ({key}, {policy.source(key)}); make the snapshot "
+            f"with base_currency={wanted!r} and the FX rate {given}{wanted}, or set that key to {given}"
+        )

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pmx.errors import DataError, InfeasibleError, SolverError
+from pmx.errors import InfeasibleError, SolverError
 from pmx.policy import CASH
 from pmx.portfolio.lots import ROUNDING, SEARCH_TOLERANCE, LinearRules, LotGrid
 from pmx.portfolio.market import Holding, Market
-from pmx.portfolio.nav import UNASSIGNED, PortfolioSnapshot, by_position
+from pmx.portfolio.moments import Date
+from pmx.portfolio.nav import Marks, Prices
+from pmx.portfolio.sizing import FromPolicy, Sizing
+from pmx.portfolio.snapshot import UNASSIGNED, PortfolioSnapshot, by_position
+
+if TYPE_CHECKING:
+    from pmx.policy import Policy
 
 Array = NDArray[np.float64]
 
@@ -27,6 +33,11 @@ DUST = 1e-12
 
 class SizableAllocation(Protocol):
     """What `size_orders` needs to know of an allocation."""
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy that it obeys, whose ``execution`` says how orders are sized; None where there is none."""
+        ...
 
     @property
     def positions(self) -> pd.Series[float]:
@@ -84,11 +95,12 @@ class OrderPlan:
 def size_orders(
     allocation: SizableAllocation,
     snapshot: PortfolioSnapshot,
-    prices: Mapping[str, float] | pd.Series[float],
+    prices: Prices,
     *,
-    lot_size: float | None = None,
-    lot_sizes: Mapping[str, float] | None = None,
-    min_order_nav_frac: float = 0.0,
+    lot_size: float | FromPolicy | None = "policy",
+    lot_sizes: Mapping[str, float] | FromPolicy | None = "policy",
+    min_order_nav_frac: float | FromPolicy = "policy",
+    prices_as_of: Date | Mapping[str, Date] | None = None,
 ) -> OrderPlan:
     """Turn weights into orders whose result still obeys every hard rule.
 
@@ -97,21 +109,26 @@ def size_orders(
     obeys all of them is searched for. Orders are netted over buckets; a symbol that is held, but not in the
     allocation, is sold. No cash is set aside for costs.
 
+    How orders are sized is stated in the policy of the allocation, under ``execution.sizing``; an argument that is
+    given replaces the key of its name.
+
     Parameters
     ----------
     allocation : Allocation
-        The weights, and the rules that they obey.
+        The weights, the rules that they obey, and the policy.
     snapshot : PortfolioSnapshot
-        What is owned now.
+        What is owned now, in the policy's base currency.
     prices : mapping or Series by symbol
-        Prices in each symbol's own currency.
-    lot_size : float, optional
-        Units in one lot; any fraction of a unit can be held if omitted.
-    lot_sizes : mapping of str to float, optional
-        The same for single symbols.
+        Prices in each symbol's own currency. A Series named by a date, such as a row of closes, is of that date.
+    lot_size : float or None
+        Units in one lot; None where any fraction of a unit can be held.
+    lot_sizes : mapping of str to float
+        The same for single symbols; empty where there are none.
     min_order_nav_frac : float, fraction of NAV
         A smaller order is not sent if every hard rule holds without it. It is sent where what is held cannot
         be told apart by bucket.
+    prices_as_of : date or mapping of symbol to date, optional
+        When the prices were made, in place of the name of a Series.
 
     Returns
     -------
@@ -120,8 +137,8 @@ def size_orders(
     Raises
     ------
     DataError
-        If a price or rate is missing or mad, NAV is not positive, or a lot size or ``min_order_nav_frac`` is
-        out of range.
+        If :func:`pmx.compute_nav` refuses a price, a rate or the snapshot's currency, NAV is not positive, or a lot
+        size or ``min_order_nav_frac`` is out of range.
     InfeasibleError
         If no whole-lot portfolio obeys the hard rules; it names those that cannot hold together.
     SolverError
@@ -139,20 +156,19 @@ def size_orders(
     >>> plan.orders[["symbol", "side", "quantity"]].to_dict("records"), plan.cash_after
     ([{'symbol': 'SPY', 'side': 'BUY', 'quantity': 4.0}], 8200.0)
     """
-    if not 0.0 <= min_order_nav_frac <= 1.0:
-        raise DataError(f"min_order_nav_frac is {min_order_nav_frac}, must lie in [0, 1]; give a fraction of NAV")
-    market = Market.open(snapshot, prices, lot_size, lot_sizes or {})
+    sizing = Sizing.of(allocation.policy, lot_size, lot_sizes, min_order_nav_frac)
+    market = Market.open(Marks.of(snapshot, prices, allocation.policy, prices_as_of), sizing)
     positions, wanted = allocation.positions.index.tolist(), np.array(allocation.positions, dtype=np.float64)
     symbols = [symbol for _, symbol in positions]
     holding = Holding.of(snapshot, positions, allocation.residual_symbol)
 
-    value, lot = market.values(symbols, wanted), market.lots(symbols)
+    value, lot = market.values(symbols, (wanted != 0.0) | (holding.quantity != 0.0)), market.lots(symbols)
     whole, priced = ~np.isnan(lot), value > 0.0
     unit = np.where(whole, np.nan_to_num(lot) * value, np.where(priced, 1.0, 0.0))
     weights = _obeying(allocation, LotGrid(unit, whole), wanted, holding.quantity * value)
     quantity = _divide(weights, value)
     quantity[whole] = np.round(_divide(weights, unit)[whole]) * lot[whole]
-    return _plan(allocation, market, holding, quantity, value, max(min_order_nav_frac, DUST))
+    return _plan(allocation, market, holding, quantity, value, max(sizing.min_order_nav_frac, DUST))
 
 
 def _broken(allocation: SizableAllocation, weights: Array) -> dict[str, float]:
@@ -289,9 +305,9 @@ def _orders_table(market: Market, trades: Mapping[str, float]) -> pd.DataFrame:
     """Return one row a symbol, sales first: they bring in the cash for the rest."""
     rows = []
     for symbol in sorted(trades, key=lambda symbol: (trades[symbol] > 0.0, symbol)):
-        units, price = abs(trades[symbol]), market.book[symbol]
+        units, price = abs(trades[symbol]), market.marks.book[symbol]
         side = "BUY" if trades[symbol] > 0.0 else "SELL"
-        rows.append((symbol, side, units, price, units * price, market.snapshot.currency_of(symbol)))
+        rows.append((symbol, side, units, price, units * price, market.marks.snapshot.currency_of(symbol)))
     table = pd.DataFrame(rows, columns=["symbol", "side", "quantity", "price", "notional", "currency"])
     return table.astype({"quantity": float, "price": float, "notional": float})
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from datetime import date
 from numbers import Real
 from typing import TypeGuard
 
+import numpy as np
 import pandas as pd
 
 from pmx.errors import DataError
+from pmx.portfolio.moments import MAX_AGE_DAYS, Date, check_age, date_of, timestamp
+
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]|$)")
 
 
 class PriceBook:
@@ -18,15 +24,18 @@ class PriceBook:
     Parameters
     ----------
     prices : mapping or Series by symbol
-        In each symbol's own currency. A Series named by a date, such as a row of closes, gives its date to
-        the messages.
+        In each symbol's own currency. A Series named by a date, such as a row of closes, is of that date.
     as_of : Timestamp, optional
-        Date for the messages where the prices carry none.
+        The moment that the prices are for.
+    dates : date or mapping of symbol to date, optional
+        When the prices were made, in place of the Series' name.
+    max_age_days : int
+        Greatest age of a dated price at ``as_of``, calendar days.
 
     Raises
     ------
     DataError
-        If a symbol is listed twice.
+        If a symbol is listed twice, or ``dates`` come without ``as_of``.
 
     Examples
     --------
@@ -38,22 +47,33 @@ class PriceBook:
     pmx.errors.DataError: price of SPY is missing; ...
     """
 
-    def __init__(self, prices: Mapping[str, float] | pd.Series[float], as_of: pd.Timestamp | None = None) -> None:
+    def __init__(
+        self,
+        prices: Mapping[str, float] | pd.Series[float],
+        as_of: pd.Timestamp | None = None,
+        *,
+        dates: Date | Mapping[str, Date] | None = None,
+        max_age_days: int = MAX_AGE_DAYS,
+    ) -> None:
+        if dates is not None and as_of is None:
+            raise DataError("price dates are given, but the snapshot has no as_of to judge their age by; set as_of")
+        self._as_of, self._dates, self._max_age_days = as_of, dates, max_age_days
+        self._prices: Mapping[str, float]
         if isinstance(prices, pd.Series):
-            self._when = _moment(prices.name if isinstance(prices.name, pd.Timestamp) else as_of)
+            if dates is None:
+                self._dates = _date_named(prices.name)
             if not prices.index.is_unique:
                 twice = prices.index[prices.index.duplicated()][0]
-                raise DataError(f"price of {twice}{self._when} is listed twice; keep one")
-            self._prices: Mapping[str, float] = dict(zip(prices.index.tolist(), prices.tolist(), strict=True))
+                raise DataError(f"price of {twice}{self._when(twice)} is listed twice; keep one")
+            self._prices = dict(zip(prices.index.tolist(), prices.tolist(), strict=True))
         else:
-            self._when = _moment(as_of)
             self._prices = prices
 
     def __getitem__(self, symbol: str) -> float:
         price = self.get(symbol)
         if price is None:
             raise DataError(
-                f"price of {symbol}{self._when} is missing; give one, or close the position at its last price"
+                f"price of {symbol}{self._when(symbol)} is missing; give one, or close the position at its last price"
             )
         return price
 
@@ -63,14 +83,25 @@ class PriceBook:
         Raises
         ------
         DataError
-            If there is a price, but not a finite positive one.
+            If there is a price, but not a finite positive one, or it is too old or from after the moment that it
+            is for.
         """
         price = self._prices.get(symbol)
         if price is None or pd.isna(price):
             return None
         if not is_price(price):
-            raise DataError(f"price of {symbol}{self._when} is {price!r}, must be a finite number > 0; correct it")
+            raise DataError(
+                f"price of {symbol}{self._when(symbol)} is {price!r}, must be a finite number > 0; correct it"
+            )
+        made = date_of(symbol, self._dates, "price of", "price date")
+        check_age(f"price of {symbol}", "price", made, self._as_of, self._max_age_days)
         return float(price)
+
+    def _when(self, symbol: str) -> str:
+        """Return the date of a price for a message, or else the moment that it is for."""
+        listed = self._dates is not None and (not isinstance(self._dates, Mapping) or symbol in self._dates)
+        moment = date_of(symbol, self._dates, "price of", "price date") if listed else self._as_of
+        return "" if moment is None else f" on {moment.date()}"
 
 
 def is_price(value: object) -> TypeGuard[float]:
@@ -78,5 +109,10 @@ def is_price(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool) and 0.0 < float(value) < math.inf
 
 
-def _moment(as_of: pd.Timestamp | None) -> str:
-    return "" if as_of is None else f" on {as_of.date()}"
+def _date_named(name: object) -> pd.Timestamp | None:
+    """Return the date that a Series is named by, None where its name is no date."""
+    if isinstance(name, date | np.datetime64) and not pd.isna(name):
+        return timestamp(pd.Timestamp(name), "price date")
+    if isinstance(name, str) and _ISO_DATE.match(name):
+        return timestamp(name, "price date")
+    return None

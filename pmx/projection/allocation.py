@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pmx.errors import DataError
-from pmx.policy import CASH
+from pmx.policy import CASH, Policy
 from pmx.portfolio import LinearRules
 from pmx.projection.certificate import HARD_TOLERANCE, Certificate, cone_violation
 from pmx.projection.explain import (
@@ -69,6 +69,8 @@ class Allocation:
         What stays in cash when there is a residual symbol.
     again : callable or None
         Another program of the same positions to its allocation.
+    policy : Policy or None
+        The policy that it obeys.
     """
 
     certificate: Certificate
@@ -81,6 +83,7 @@ class Allocation:
     given_cash: float | None = None
     own_violations: Callable[[Array], dict[str, float]] | None = None
     again: Callable[[Program], Allocation] | None = None
+    policy: Policy | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what solves again, which holds a compiled problem that cannot be copied."""

@@ -53,7 +53,7 @@ def solve(
         kind = type(relative_weights).__name__
         raise DataError(f"relative_weights must be a Series indexed by (bucket, symbol); got {kind}")
     if policy.bypassed:
-        return recorded(bypass(relative_weights), policy, journal)
+        return recorded(bypass(relative_weights, policy), policy, journal)
     index = _universe(relative_weights, previous)
     allocation = Projector(policy, index).solve(
         relative_weights,
@@ -116,7 +116,7 @@ def project_to_feasible(
     """
     wish, cash = by_position(weights, policy, buckets)
     if policy.bypassed:
-        return recorded(bypass(wish, cash), policy, journal)
+        return recorded(bypass(wish, policy, cash), policy, journal)
     held = None if previous is None else by_position(previous, policy, buckets)[0]
     allocation = Projector(policy, _universe(wish, held)).project(
         wish, previous=held, gated=gated, covariance=covariance, adv=adv, nav=nav, engine=engine

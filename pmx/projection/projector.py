@@ -198,7 +198,7 @@ class Projector:
             When no engine produced an answer that its certificate accepts.
         """
         if self.policy.bypassed:
-            return recorded(bypass(self.universe.as_series(relative_weights)), self.policy, journal)
+            return recorded(bypass(self.universe.as_series(relative_weights), self.policy), self.policy, journal)
         r = self.universe.array(relative_weights, "relative_weights")
         budget = self._allocator.allocate(r, risk_scale, positions=self.index)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
@@ -226,7 +226,7 @@ class Projector:
         ``risk_scale`` below 1 clamps the bucket to its scaled maximum, ``max(scale · max_nav_frac, min_nav_frac)``.
         """
         if self.policy.bypassed:
-            return recorded(bypass(self.universe.as_series(targets)), self.policy, journal)
+            return recorded(bypass(self.universe.as_series(targets), self.policy), self.policy, journal)
         x = self.universe.array(targets, "targets")
         clamps = {} if risk_scale is None else self._allocator.scaled_maxima(self.index, risk_scale)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
@@ -346,6 +346,7 @@ class Projector:
             cash_min=self._cash_min,
             own_violations=None if self._extra is None else self._extra.violations,
             again=partial(self._again, inputs, wish, given),
+            policy=self.policy,
         )
 
     def _again(self, inputs: Inputs, wish: Array, given: Given, program: Program) -> Allocation:
@@ -466,7 +467,7 @@ def prices_of(allocation: Allocation, frame: Frame) -> Point | None:
     return Point(u=np.zeros(0), rows=rows, turnover=point.turnover)
 
 
-def bypass(weights: pd.Series, cash: float | None = None) -> Allocation:
+def bypass(weights: pd.Series, policy: Policy, cash: float | None = None) -> Allocation:
     """Return the caller's weights unchanged, bit for bit."""
     values = weights.to_numpy(dtype=np.float64).copy()
     return Allocation(
@@ -475,4 +476,5 @@ def bypass(weights: pd.Series, cash: float | None = None) -> Allocation:
         signed=values,
         wished=values,
         given_cash=cash,
+        policy=policy,
     )

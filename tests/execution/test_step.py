@@ -206,6 +206,29 @@ def test_holdings_without_a_price_or_nav_are_refused() -> None:
         Holdings.of(pmx.PortfolioSnapshot(100.0, {"SP500": -1.0}), {"SP500": 200.0}, desk)
 
 
+def test_holdings_in_another_currency_than_the_policy_s_are_refused() -> None:
+    prices = closes(SP500=[100.0])
+    snapshot = pmx.PortfolioSnapshot(100.0, {"SP500": 1.0})
+    euro = desk_of(("ts_core", "SP500"), risk_buckets__portfolio__base_currency="EUR")
+    with pytest.raises(DataError, match="NAV is in USD, the policy's budgets are in EUR"):
+        Holdings.of(snapshot, {"SP500": 100.0}, euro)
+    in_dollars = Holdings.of(snapshot, {"SP500": 100.0}, desk_of(("ts_core", "SP500")))
+    assert in_dollars.currency == "USD"
+    with pytest.raises(DataError, match="NAV is in USD, the policy's budgets are in EUR"):
+        step(euro, in_dollars, prices, targets=pd.Series([0.1], index=euro.index))
+    step(euro, nothing(euro), prices, targets=pd.Series([0.1], index=euro.index))  # of a currency not known
+
+
+def test_holdings_are_not_valued_at_old_prices() -> None:
+    snapshot = pmx.PortfolioSnapshot(100.0, {"SP500": 1.0}, as_of="2020-01-09")
+    strict = desk_of(("ts_core", "SP500"), execution__max_fx_age_days=3)
+    row = closes(SP500=[100.0]).iloc[-1]  # of 2020-01-01
+    for desk, days in ((strict, 3), (desk_of(("ts_core", "SP500")), 5)):
+        with pytest.raises(DataError, match=f"SP500 of 2020-01-01 is 8 days old on 2020-01-09, limit {days}"):
+            Holdings.of(snapshot, row, desk)
+        assert Holdings.of(snapshot, row, desk, prices_as_of="2020-01-09").nav == 200.0
+
+
 # -- what the desk remembers -----------------------------------------------------------------------------
 
 

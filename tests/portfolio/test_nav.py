@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmx.errors import DataError
+from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED, PortfolioSnapshot, compute_nav
 
 SYMBOLS = ["A", "B", "C", "D"]
@@ -121,6 +122,84 @@ def test_a_missing_or_stale_rate_is_named_never_taken_to_be_one() -> None:
     stale = PortfolioSnapshot(5.0, {"DANGCEM": 1.0}, fx={"USDNGN": 1500.0}, fx_as_of="2024-04-01", **foreign)
     with pytest.raises(DataError, match="USDNGN of 2024-04-01 is 35 days old"):
         compute_nav(stale, {"DANGCEM": 600.0})
+
+
+def test_a_balance_of_zero_needs_no_rate() -> None:
+    assert float(compute_nav(PortfolioSnapshot({"USD": 5.0, "NGN": 0}, {}), {})) == 5.0
+    assert float(compute_nav(PortfolioSnapshot({"NGN": 0.0}, {"GONE": 0.0}, currencies={"GONE": "NGN"}), {})) == 0.0
+
+
+CLOSES = pd.Series({"SPY": 450.0}, name=pd.Timestamp("2024-05-06"))
+
+
+@pytest.mark.parametrize(("day", "age"), [("2024-05-06", 0), ("2024-05-11 21:00", 5), ("2024-05-12", 6)])
+@pytest.mark.parametrize("name", [pd.Timestamp("2024-05-06"), "2024-05-06", np.datetime64("2024-05-06"), "by argument"])
+def test_a_price_may_be_as_old_as_a_rate_and_no_older(day: str, age: int, name: object) -> None:
+    snapshot, prices = PortfolioSnapshot(5.0, {"SPY": 1.0}, as_of=day), CLOSES.rename(name)  # type: ignore[call-overload]
+    dates = "2024-05-06" if name == "by argument" else None
+    if age <= 5:
+        assert float(compute_nav(snapshot, prices, prices_as_of=dates)) == 455.0
+    else:
+        with pytest.raises(DataError, match="price of SPY of 2024-05-06 is 6 days old on 2024-05-12, limit 5"):
+            compute_nav(snapshot, prices, prices_as_of=dates)
+
+
+def test_prices_a_year_older_than_the_snapshot_are_refused() -> None:
+    snapshot = PortfolioSnapshot(5.0, {"SPY": 1.0}, as_of="2025-05-06")
+    with pytest.raises(DataError, match="price of SPY of 2024-05-06 is 365 days old on 2025-05-06, limit 5; give a fr"):
+        compute_nav(snapshot, CLOSES)
+    assert float(compute_nav(snapshot, CLOSES, max_age_days=365)) == 455.0
+    assert float(compute_nav(PortfolioSnapshot(5.0, {"SPY": 1.0}), CLOSES)) == 455.0  # of no moment: nothing to compare
+
+
+def test_prices_from_the_future_are_refused() -> None:
+    with pytest.raises(DataError, match="price of SPY of 2024-05-06 is from after the snapshot of 2024-05-03"):
+        compute_nav(PortfolioSnapshot(5.0, {"SPY": 1.0}, as_of="2024-05-03"), CLOSES)
+
+
+def test_single_prices_may_have_dates_of_their_own() -> None:
+    snapshot = PortfolioSnapshot(5.0, {"SPY": 1.0}, as_of="2024-05-06")
+    prices = {"SPY": 450.0, "OLD": 1.0}
+    dates = {"SPY": "2024-05-03", "OLD": "1999-12-31"}
+    assert float(compute_nav(snapshot, prices, prices_as_of=dates)) == 455.0  # what is not held is not read
+    with pytest.raises(DataError, match="price of SPY has no date, while others have"):
+        compute_nav(snapshot, prices, prices_as_of={"OLD": "2024-05-06"})
+    with pytest.raises(DataError, match="price date 'soon' is no date"):
+        compute_nav(snapshot, prices, prices_as_of="soon")
+    with pytest.raises(DataError, match="price dates are given, but the snapshot has no as_of"):
+        compute_nav(PortfolioSnapshot(5.0, {}), {}, prices_as_of="2024-05-06")
+
+
+@pytest.mark.parametrize(
+    ("snapshot_limit", "policy_limit", "limit"), [(None, None, 5), (7, None, 7), (None, 9, 9), (7, 9, 7), (9, 7, 7)]
+)
+def test_the_tighter_limit_on_age_counts(snapshot_limit: int | None, policy_limit: int | None, limit: int) -> None:
+    policy = None if policy_limit is None else Policy.from_mapping({"execution": {"max_fx_age_days": policy_limit}})
+    for day, fine in ((6 + limit, True), (7 + limit, False)):
+        dated = {"as_of": f"2024-05-{day:02}", "max_fx_age_days": snapshot_limit}
+        held = PortfolioSnapshot(5.0, {"SPY": 1.0}, **dated)
+        cash = PortfolioSnapshot({"EUR": 5.0}, {}, fx={"EURUSD": 1.2}, fx_as_of="2024-05-06", **dated)
+        for snapshot, prices, worth in ((held, CLOSES, 455.0), (cash, {}, 6.0)):
+            if fine:
+                assert float(compute_nav(snapshot, prices, policy)) == worth
+            else:
+                with pytest.raises(DataError, match=rf"of 2024-05-06 is {limit + 1} days old on .*, limit {limit};"):
+                    compute_nav(snapshot, prices, policy)
+
+
+@pytest.mark.parametrize("days", [-1, 2.5, True, "5"])
+def test_a_limit_on_age_is_a_whole_number_of_days(days: object) -> None:
+    with pytest.raises(DataError, match=r"max_age_days is .*, must be a whole number of days"):
+        compute_nav(PortfolioSnapshot(5.0, {}), {}, max_age_days=days)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"max_fx_age_days is .*, must be a whole number of days"):
+        PortfolioSnapshot(5.0, {}, max_fx_age_days=days)  # type: ignore[arg-type]
+
+
+def test_a_policy_in_another_currency_is_refused_with_the_remedy() -> None:
+    policy = Policy.from_mapping({"risk_buckets": {"portfolio": {"base_currency": "EUR"}}})
+    with pytest.raises(DataError, match=r"NAV is in USD, the policy's budgets are in EUR .*base_currency='EUR' and"):
+        compute_nav(PortfolioSnapshot(5.0, {}), {}, policy)
+    assert float(compute_nav(PortfolioSnapshot({"USD": 5.0}, {}, "EUR", {"USDEUR": 0.8}), {}, policy)) == 4.0
 
 
 def test_weights_need_a_positive_nav() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from pmx.errors import DataError, InfeasibleError, SolverError
 from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED, OrderPlan, PortfolioSnapshot, compute_nav, size_orders
-from pmx.projection import solve
+from pmx.projection import Projector, project_to_feasible, solve
 
 Array = NDArray[np.float64]
 Key = tuple[str, str]
@@ -46,6 +47,7 @@ class Weights:
     cash: float = 0.0
     previous: dict[Key, float] = field(default_factory=dict)
     turnover: float = INF
+    policy: Policy | None = None
 
     @property
     def positions(self) -> pd.Series:
@@ -332,6 +334,10 @@ def test_a_symbol_without_price_weight_or_holding_is_left_alone() -> None:
         ({"X": 1.0}, {"lot_size": 0.0}, "lot size lot_size = 0.0"),
         ({"X": 1.0}, {"lot_sizes": {"X": -5.0}}, "lot size X = -5.0"),
         ({"X": 1.0}, {"lot_size": np.nan}, "lot size lot_size = nan"),
+        ({"X": 1.0}, {"lot_size": "1"}, "lot size lot_size = '1'"),
+        ({"X": 1.0}, {"lot_size": True}, "lot size lot_size = True"),
+        ({"X": 1.0}, {"lot_sizes": 5.0}, "lot_sizes is 5.0, must be a mapping"),
+        ({"X": 1.0}, {"min_order_nav_frac": "none"}, "min_order_nav_frac is 'none'"),
         ({"X": 1.0}, {"min_order_nav_frac": -0.1}, "min_order_nav_frac is -0.1"),
         ({"X": 1.0}, {"min_order_nav_frac": np.nan}, "min_order_nav_frac is nan"),
     ],
@@ -344,6 +350,70 @@ def test_bad_input_is_refused(prices: dict[str, float], options: dict[str, float
 def test_without_a_positive_nav_there_are_no_orders() -> None:
     with pytest.raises(DataError, match="NAV is -5 USD, must be > 0"):
         size_orders(Weights({("a", "X"): 0.5}), PortfolioSnapshot(-5.0, {}), {"X": 1.0})
+
+
+SIZED = {"execution": {"sizing": {"lot_size": 1, "lot_sizes": {"MTNN": 100}, "min_order_nav_frac": 0.02}}}
+
+
+def test_the_policy_says_how_orders_are_sized() -> None:
+    policy = Policy.from_mapping(SIZED)
+    allocation = Weights({("core", "SPY"): 0.31, ("ngx", "MTNN"): 0.35, ("core", "OLD"): 0.1}, policy=policy)
+    snapshot = PortfolioSnapshot(8_900.0, {("core", "OLD"): 110.0})
+    prices = {"SPY": 100.0, "MTNN": 1.0, "OLD": 10.0}
+    plan = size_orders(allocation, snapshot, prices)
+    assert plan.quantities.to_dict() == {("core", "SPY"): 31.0, ("ngx", "MTNN"): 3500.0, ("core", "OLD"): 110.0}
+    assert plan.skipped == ("OLD",)
+    fine = size_orders(allocation, snapshot, prices, lot_size=None, lot_sizes={}, min_order_nav_frac=0.0)
+    assert fine.weights.to_dict() == pytest.approx(allocation.given, abs=1e-15)
+    assert fine.skipped == ()
+    by_five = size_orders(allocation, snapshot, prices, lot_size=5.0)
+    assert by_five.quantities.to_dict() == {("core", "SPY"): 30.0, ("ngx", "MTNN"): 3500.0, ("core", "OLD"): 110.0}
+
+
+def test_every_allocation_knows_its_policy() -> None:
+    buckets = {"risk_buckets": {"buckets": {"core": {"role": "risk", "base_nav_frac": 0.5}}}}
+    index = pd.MultiIndex.from_tuples([("core", "SPY")], names=["bucket", "symbol"])
+    relative, prices = pd.Series([1.0], index=index), {"SPY": 3.0}
+    off = {"risk_buckets.enabled": False, "barbell.enable_barbell_allocation": False}
+    for changes in ({}, off):
+        policy = Policy.from_mapping({**buckets, **SIZED}).override(changes)
+        answers = [solve(policy, relative), project_to_feasible(relative / 2, policy)]
+        answers += [Projector(policy, index).solve(relative), Projector(policy, index).project(relative / 2)]
+        for answer in answers:
+            assert answer.policy is policy
+            bought = size_orders(answer, PortfolioSnapshot(1_000.0, {}), prices).quantities.iloc[0]
+            assert bought == math.floor(answer.positions.iloc[0] * 1_000.0 / 3.0 + 1e-9) > 0.0
+
+
+def test_orders_are_not_sized_in_another_currency_than_the_policy_s() -> None:
+    policy = Policy.from_mapping({"risk_buckets": {"portfolio": {"base_currency": "EUR"}}})
+    allocation = Weights({("core", "SPY"): 0.5}, policy=policy)
+    with pytest.raises(DataError, match=r"NAV is in USD, the policy's budgets are in EUR .* the FX rate USDEUR"):
+        size_orders(allocation, PortfolioSnapshot(1_000.0, {}), {"SPY": 10.0})
+    in_euro = PortfolioSnapshot({"USD": 1_000.0}, {}, "EUR", {"USDEUR": 0.8}, currencies={"SPY": "USD"})
+    assert orders(size_orders(allocation, in_euro, {"SPY": 10.0})) == [("SPY", "BUY", 50.0)]
+
+
+def test_orders_are_not_sized_on_old_prices_or_rates() -> None:
+    policy = Policy.from_mapping({"execution": {"max_fx_age_days": 2}})
+    allocation = Weights({("core", "SPY"): 0.5}, policy=policy)
+    closes = pd.Series({"SPY": 10.0}, name=pd.Timestamp("2024-05-03"))
+    snapshot = PortfolioSnapshot(1_000.0, {}, as_of="2024-05-06")
+    with pytest.raises(DataError, match="price of SPY of 2024-05-03 is 3 days old on 2024-05-06, limit 2"):
+        size_orders(allocation, snapshot, closes)
+    assert len(size_orders(allocation, snapshot, closes, prices_as_of="2024-05-06").orders) == 1
+    foreign = PortfolioSnapshot(
+        {"EUR": 1_000.0}, {}, fx={"EURUSD": 1.2}, as_of="2024-05-06", fx_as_of="2024-05-03", max_fx_age_days=30
+    )
+    with pytest.raises(DataError, match="FX rate EURUSD of 2024-05-03 is 3 days old on 2024-05-06, limit 2"):
+        size_orders(allocation, foreign, {"SPY": 10.0})
+
+
+def test_what_is_neither_held_nor_wanted_needs_no_rate() -> None:
+    allocation = Weights({("core", "SPY"): 0.5, ("ngx", "MTNN"): 0.0})
+    snapshot = PortfolioSnapshot({"USD": 1_000.0, "NGN": 0.0}, {}, currencies={"MTNN": "NGN"})
+    plan = size_orders(allocation, snapshot, {"SPY": 10.0, "MTNN": 200.0}, lot_size=1.0)
+    assert plan.quantities.to_dict() == {("core", "SPY"): 50.0, ("ngx", "MTNN"): 0.0}
 
 
 KEYS = [("a", "X"), ("a", "Y"), ("b", "X"), ("b", "Z")]
