@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pmx.errors import DataError
 from pmx.execution import CostModel
 from pmx.policy import CASH, Policy
+from pmx.policy.symbols import symbols_as_text
 from pmx.projection import by_position
 
 Array = NDArray[np.float64]
@@ -56,6 +57,7 @@ def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame) ->
         When a date has no prices or comes twice, a symbol has no price column or comes twice, there is no symbol, or a
         target is infinite, no number, or missing though there is a price.
     """
+    targets = targets.set_axis(symbols_as_text(targets.columns, "targets"), axis=1)
     late = targets.index.difference(prices.index)
     if len(late):
         raise DataError(f"targets has a row for {day(late[0])}, on which there are no prices; drop it or move it")
@@ -141,6 +143,7 @@ def traded_values(adv: pd.DataFrame | None, prices: pd.DataFrame, rows: range) -
     """
     if adv is None:
         return None
+    adv = adv.set_axis(symbols_as_text(adv.columns, "adv"), axis=1)
     dates = prices.index[rows.start : rows.stop]
     remedy = "its average daily value traded, in base currency"
     for labels, wanted, what in ((adv.columns, prices.columns, "column"), (adv.index, dates, "row")):

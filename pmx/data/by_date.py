@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from pmx.data.table import dates, file_format, floats, numbers, read_csv_text, read_parquet
+from pmx.data.long_table import WEIGHTS
+from pmx.data.wide_file import read_wide
 from pmx.errors import DataError
+from pmx.policy.symbols import symbols_as_text
 
 #: A rate of cash above this a calendar day is an annual one, or a percentage, by mistake.
 LARGEST_DAILY_RATE = 0.01
+#: What the rates of a long table may be called.
+RATES = ("rate", "cashrate", "value")
 
 
 def read_targets(path: str | Path, buckets: Collection[str] = ()) -> pd.DataFrame:
@@ -45,7 +48,10 @@ def read_targets(path: str | Path, buckets: Collection[str] = ()) -> pd.DataFram
     [('core', 'SPY'), ('core', 'BTC/USD')]
     """
     file = Path(path)
-    frame = _read(file)
+    frame = _checked(read_wide(file, WEIGHTS, percent=True), file)
+    frame = frame.set_axis(symbols_as_text(frame.columns, str(file)), axis=1)
+    if frame.columns.nlevels > 1:
+        return frame
     parts = [str(column).partition("/") for column in frame.columns]
     placed = [bool(slash) and bucket in buckets for bucket, slash, _ in parts]
     if not any(placed):
@@ -85,7 +91,7 @@ def read_cash_rate(path: str | Path) -> pd.Series:
     [0.0001]
     """
     file = Path(path)
-    frame = _read(file)
+    frame = _checked(read_wide(file, RATES, percent=True), file)
     if len(frame.columns) != 1:
         raise DataError(f"{file}: has {len(frame.columns)} columns beside the date; give the rate alone")
     rate = frame.iloc[:, 0].rename("cash_rate")
@@ -97,21 +103,6 @@ def read_cash_rate(path: str | Path) -> pd.Series:
             "give the simple rate of one calendar day, such as 0.0001 for about 3.7 % a year"
         )
     return rate
-
-
-def _read(file: Path) -> pd.DataFrame:
-    """Read a wide table of numbers by date."""
-    if file_format(file, {"csv": (".csv", ".csv.gz"), "parquet": (".parquet", ".pq")}) == "csv":
-        table = read_csv_text(file)
-        written = table.iloc[:, 0]
-        columns = [numbers(table.iloc[:, k], file, written, str(table.columns[k])) for k in range(1, table.shape[1])]
-        values = np.column_stack(columns) if columns else np.empty((len(table), 0))
-        frame = pd.DataFrame(values, index=dates(written, file), columns=table.columns[1:])
-    else:
-        frame = read_parquet(file)
-        if not isinstance(frame.index, pd.DatetimeIndex) and len(frame.columns):
-            frame = frame.set_index(dates(frame.iloc[:, 0], file)).iloc[:, 1:]
-    return _checked(floats(frame, file), file)
 
 
 def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:

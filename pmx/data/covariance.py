@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pmx.data.table import file_format, floats, numbers, read_csv_text, read_parquet
+from pmx.data.notation import as_numbers
+from pmx.data.table import file_format, floats, read_csv_text, read_parquet
+from pmx.data.wide_file import FORMATS
 from pmx.errors import DataError
+from pmx.policy.symbols import symbol_text
 
 
 def read_covariance(path: str | Path) -> pd.DataFrame:
@@ -40,17 +43,18 @@ def read_covariance(path: str | Path) -> pd.DataFrame:
     -0.01
     """
     file = Path(path)
-    if file_format(file, {"csv": (".csv", ".csv.gz"), "parquet": (".parquet", ".pq")}) == "csv":
+    if file_format(file, FORMATS) == "csv":
         table = read_csv_text(file)
         rows = table.iloc[:, 0]
-        names = [str(name) for name in table.columns[1:]]
-        columns = [numbers(table.iloc[:, k + 1], file, rows, name) for k, name in enumerate(names)]
-        values = np.column_stack(columns) if columns else np.empty((len(table), 0))
-        matrix = pd.DataFrame(values, index=rows.astype(str).tolist(), columns=names)
+        values = as_numbers(table.iloc[:, 1:], file, rows, delimiter=table.attrs["delimiter"])
+        matrix = values.set_axis(rows.tolist(), axis=0)
     else:
         matrix = read_parquet(file)
         if isinstance(matrix.index, pd.RangeIndex) and len(matrix.columns):
             matrix = matrix.set_index(matrix.columns[0])
+    for axis in (0, 1):
+        names = [symbol_text(label, str(file)) for label in matrix.axes[axis]]
+        matrix = matrix.set_axis(names, axis=axis)
     for labels, what in ((matrix.index, "row"), (matrix.columns, "column")):
         if not labels.is_unique:
             raise DataError(f"{file}: {labels[labels.duplicated()][0]} has two {what}s; keep one of them")

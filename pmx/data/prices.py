@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pmx.data.table import dates, file_format, numbers, read_csv_text, read_parquet
+from pmx.data.layout import closes_of
+from pmx.data.long_table import PRICES
+from pmx.data.wide_file import read_wide
 from pmx.errors import DataError
 from pmx.policy import CASH
+from pmx.policy.symbols import symbols_as_text
 
 
 def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
@@ -18,7 +21,9 @@ def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
     Parameters
     ----------
     frame : DataFrame, date × symbol
-        Closing prices in each symbol's currency; NaN where there is none.
+        Closing prices in each symbol's currency; NaN where there is none. Whole numbers as symbols become text, 5930
+        the symbol ``"5930"``. Of a table whose columns are pairs of field and ticker, as yfinance returns it, the
+        adjusted closes are taken, or else the closes, and a warning says which.
     name : str
         What the messages call it, such as a file's path.
 
@@ -32,7 +37,8 @@ def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
     ------
     DataError
         If any of that does not hold, naming symbol, date, value and remedy. Only the order of the dates is
-        put right by itself.
+        put right by itself. A table of one share's open, high, low, close and volume, and one with a row for each date
+        and symbol, are refused with the line that converts them.
 
     Examples
     --------
@@ -44,6 +50,8 @@ def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
     """
     if frame.empty:
         raise DataError(f"{name}: holds no prices; give at least one date and one symbol")
+    frame = closes_of(frame, name)
+    frame = frame.set_axis(symbols_as_text(frame.columns, name), axis=1)
     _check_symbols(frame.columns, name)
     _check_dates(frame.index, name)
     for symbol, kind in frame.dtypes.items():
@@ -68,8 +76,8 @@ def read_prices(path: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     path : path-like
-        ``.csv``, ``.csv.gz`` or ``.parquet``. Wide: the first column (or the Parquet index) holds dates as
-        ``YYYY-MM-DD``, every other column is a symbol. An empty cell is a missing price.
+        ``.csv``, ``.csv.gz`` or ``.parquet``. Wide: a column (or the Parquet index) holds dates as ``YYYY-MM-DD``,
+        every other column is a symbol. An empty cell is a missing price. See Notes for what else is read.
 
     Returns
     -------
@@ -80,6 +88,19 @@ def read_prices(path: str | Path) -> pd.DataFrame:
     ------
     DataError
         Naming file, symbol, date, value and remedy.
+
+    Notes
+    -----
+    Recognised from the file's content, and refused where it may mean two things:
+
+    - one row a date and symbol, with columns such as ``date``, ``symbol``, ``close``;
+    - one share's open, high, low, close and volume in a file named after its ticker, such as ``AAPL.csv``;
+    - two header lines, field and ticker, as yfinance writes them;
+    - dates in the header and one row a symbol; row numbers before the dates;
+    - semicolons or tabs between cells, decimal commas, grouped thousands;
+    - dates as ``YYYYMMDD``, ``DD.MM.YYYY``, ``DD/MM/YYYY`` or ``MM/DD/YYYY``, if all are so written.
+
+    Adjusted closes are preferred to others. A `pmx.errors.PmxWarning` says which column was taken.
 
     Examples
     --------
@@ -92,29 +113,11 @@ def read_prices(path: str | Path) -> pd.DataFrame:
     2020-01-02  324.87   NaN
     2020-01-03  322.41  91.5
     """
-    file = Path(path)
-    if file_format(file, {"csv": (".csv", ".csv.gz"), "parquet": (".parquet", ".pq")}) == "csv":
-        return check_prices(_from_csv(file), str(file))
-    frame = read_parquet(file)
-    if not isinstance(frame.index, pd.DatetimeIndex) and len(frame.columns):
-        frame = frame.set_index(dates(frame.iloc[:, 0], file)).iloc[:, 1:]
-    return check_prices(frame, str(file))
-
-
-def _from_csv(file: Path) -> pd.DataFrame:
-    table = read_csv_text(file)
-    written = table.iloc[:, 0]
-    symbols = table.columns[1:]
-    _check_symbols(symbols, str(file))
-    columns = [numbers(table.iloc[:, k + 1], file, written, symbol) for k, symbol in enumerate(symbols)]
-    values = np.column_stack(columns) if columns else np.empty((len(table), 0))
-    return pd.DataFrame(values, index=dates(written, file), columns=symbols)
+    return check_prices(read_wide(Path(path), PRICES, one_share=True), str(path))
 
 
 def _check_symbols(symbols: pd.Index, name: str) -> None:
     for symbol in symbols:
-        if not isinstance(symbol, str) or not symbol:
-            raise DataError(f"{name}: a column is named {symbol!r}; name each column after its symbol")
         if symbol == CASH:
             raise DataError(f"{name}: a column is named {CASH}, which stands for cash; rename it")
     if not symbols.is_unique:

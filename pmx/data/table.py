@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
 from pathlib import Path
 
 import pandas as pd
 
+from pmx.data.dialect import read_text, split_cells
 from pmx.errors import DataError
-
-#: Cells that mean "no value", in lower case. A lone dot is how FRED writes it.
-MISSING = ("", "nan", "na", "n/a", "null", "none", ".")
 
 
 def read_csv_text(path: Path) -> pd.DataFrame:
@@ -21,35 +16,34 @@ def read_csv_text(path: Path) -> pd.DataFrame:
     Parameters
     ----------
     path : Path
-        A UTF-8 file with one header line; compressed where the name ends in ``.gz``.
+        UTF-8, or UTF-16 with a byte order mark, with one header line; compressed where the name ends in ``.gz``. Cells
+        are separated by commas, semicolons or tabs. Blank lines, and columns without a name or a value, are left out.
 
     Returns
     -------
     DataFrame
-        Of str, blanks around cells removed. Equal column names stay equal.
+        Of str, blanks around cells removed, indexed by ``line``. Equal column names stay equal.
+        ``.attrs["delimiter"]`` is what separates the cells.
 
     Raises
     ------
     DataError
-        If the file is missing, unreadable, empty, not UTF-8, or has rows of unequal length.
+        If the file is missing, unreadable, empty, in another encoding, or has rows of unequal length.
     """
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    rows: list[list[str]] = []
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            for row in filter(None, reader):
-                rows.append([cell.strip() for cell in row])
-                if len(row) != len(rows[0]):
-                    place = f"{path}: line {reader.line_num}"
-                    raise DataError(f"{place}: has {len(row)} cells, the header {len(rows[0])}; complete it")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: does not exist; check the name") from error
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read as CSV ({error}); save it as UTF-8 CSV") from error
+    rows, lines, delimiter = split_cells(read_text(path), path)
     if not rows:
         raise DataError(f"{path}: is empty; write a header and at least one row")
-    return pd.DataFrame(rows[1:], columns=pd.Index(rows[0], dtype=object), dtype=object)
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(rows[0]):
+            raise DataError(f"{path}: line {line}: has {len(row)} cells, the header {len(rows[0])}; complete it")
+    table = pd.DataFrame(
+        rows[1:], columns=pd.Index(rows[0], dtype=object), index=pd.Index(lines[1:], name="line"), dtype=object
+    )
+    blank = [k > 0 and not name and (table.iloc[:, k] == "").all() for k, name in enumerate(rows[0])]
+    if any(blank):
+        table = table.iloc[:, [k for k, left_out in enumerate(blank) if not left_out]]
+    table.attrs["delimiter"] = delimiter
+    return table
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -89,66 +83,7 @@ def file_format(path: Path, known: dict[str, tuple[str, ...]]) -> str:
     raise DataError(f"{path}: is of an unknown kind; the name must end in one of {wanted}")
 
 
-def numbers(cells: pd.Series, path: Path, labels: pd.Series, name: str) -> pd.Series:
-    """Return a column of text as floats, with NaN for what means "no value".
-
-    Parameters
-    ----------
-    cells : Series of str
-        The column.
-    path : Path
-        For the message.
-    labels : Series
-        What stands beside each cell (its date or symbol), for the message.
-    name : str
-        The column's name, for the message.
-
-    Raises
-    ------
-    DataError
-        If a cell is neither a number nor empty.
-    """
-    values = pd.to_numeric(cells, errors="coerce")
-    bad = values.isna() & ~cells.str.lower().isin(MISSING)
-    if bad.any():
-        first = int(bad.to_numpy().argmax())
-        cell, label = cells.iloc[first], labels.iloc[first]
-        raise DataError(
-            f"{path}: {name} at {label}: {cell!r} is not a number; "
-            "write it with a decimal point and no separators, or leave it empty"
-        )
-    return values.astype(float)
-
-
-def dates(written: pd.Series, path: Path) -> pd.DatetimeIndex:
-    """Return a column of text as dates.
-
-    Only ISO dates are taken, because 01/02/2003 is read differently across the world.
-
-    Parameters
-    ----------
-    written : Series
-        ``YYYY-MM-DD``, with a time of day or without, or dates already.
-    path : Path
-        For the message.
-
-    Raises
-    ------
-    DataError
-        If a cell is anything else, or carries a time zone.
-    """
-    if pd.api.types.is_datetime64_any_dtype(written.dtype):
-        return pd.DatetimeIndex(written)
-    text = written.astype(str)
-    naive = text.str.fullmatch(r"\d{4}-\d{2}-\d{2}([ T][\d:.]+)?")
-    days = pd.to_datetime(text.where(naive), format="ISO8601", errors="coerce")
-    if days.isna().any():
-        row = int(days.isna().to_numpy().argmax())
-        raise DataError(f"{path}: row {row + 2}: {text.iloc[row]!r} is not a date; write it as YYYY-MM-DD")
-    return pd.DatetimeIndex(days)
-
-
-def floats(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+def floats(frame: pd.DataFrame, path: object) -> pd.DataFrame:
     """Return a table as floats.
 
     Raises

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pmx.data.table import file_format, numbers, read_csv_text, read_parquet
+from pmx.data.fields import key
+from pmx.data.notation import as_numbers
+from pmx.data.table import file_format, read_csv_text, read_parquet
 from pmx.errors import DataError
+from pmx.policy.symbols import symbol_text
 
 _COLUMNS = "the columns must be symbol,weight or bucket,symbol,weight"
+#: What else the columns may be called.
+_ALIASES = {"ticker": "symbol", "asset": "symbol", "weights": "weight", "target": "weight", "w": "weight"}
 
 
 def read_weights(path: str | Path) -> pd.Series:
@@ -22,8 +27,10 @@ def read_weights(path: str | Path) -> pd.Series:
     ----------
     path : path-like
         ``.csv``, ``.csv.gz``, ``.parquet`` or ``.json``, with the columns ``symbol, weight`` or
-        ``bucket, symbol, weight`` in any order. JSON holds a list of such records, or plainly
-        ``{"SPY": 0.6, "BIL": 0.4}``.
+        ``bucket, symbol, weight`` in any order; ``ticker`` and ``asset`` stand for ``symbol``, ``weights``, ``target``
+        and ``w`` for ``weight``. Two columns without such names, as pandas writes a Series, or without a header, are
+        symbol and weight. JSON holds a list of such records, or plainly ``{"SPY": 0.6, "BIL": 0.4}``. Weights may be
+        in percent, ``60%``, if all are, and have decimal commas where the cells are not separated by commas.
 
     Returns
     -------
@@ -59,23 +66,23 @@ def read_weights(path: str | Path) -> pd.Series:
 
 
 def _series(table: pd.DataFrame, file: Path) -> pd.Series:
-    names = [str(column).strip().lower() for column in table.columns]
+    table = _two_columns(table)
+    names = [_ALIASES.get(key(column), key(column)) for column in table.columns]
     if sorted(names) not in (["symbol", "weight"], ["bucket", "symbol", "weight"]):
-        raise DataError(f"{file}: has the columns {','.join(names)}; {_COLUMNS}")
+        raise DataError(f"{file}: has the columns {','.join(map(str, table.columns))}; {_COLUMNS}")
+    delimiter = table.attrs.get("delimiter", ",")
     table = table.set_axis(names, axis=1)
     keys = ["bucket", "symbol"] if "bucket" in names else ["symbol"]
     if table.empty:
         raise DataError(f"{file}: holds no weights; give at least one row")
-    for key in keys:
-        for number, name in enumerate(table[key].tolist(), start=1):
-            if not isinstance(name, str) or not name.strip():
-                raise DataError(f"{file}: entry {number}: {name!r} is no {key}; name it")
+    for column in keys:
+        table[column] = [_name(name, column, number, file) for number, name in enumerate(table[column].tolist(), 1)]
     labels = table[keys].agg("/".join, axis=1)
     if labels.duplicated().any():
         raise DataError(f"{file}: {labels[labels.duplicated()].iloc[0]} is given twice; keep one of the two")
     weights = table["weight"]
     if pd.api.types.is_string_dtype(weights):
-        weights = numbers(weights, file, labels, "weight")
+        weights = as_numbers(weights.to_frame(), file, labels, delimiter=delimiter, percent=True)["weight"]
     elif weights.dtype.kind not in "fiu":
         raise DataError(f"{file}: weight holds {weights.dtype} values, not numbers; write it as floats")
     values = weights.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -86,9 +93,31 @@ def _series(table: pd.DataFrame, file: Path) -> pd.Series:
     return pd.Series(values, index=index, name="weight")
 
 
+def _two_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Name the columns of a table of symbols and weights that has no header, or that of a pandas Series."""
+    if table.shape[1] != 2:
+        return table
+    first, second = map(str, table.columns)
+    if first == "" and (second == "0" or key(second) not in ("symbol", "bucket")):
+        return table.set_axis(["symbol", "weight"], axis=1)
+    if pd.isna(pd.to_numeric(pd.Series([second.rstrip("%")]), errors="coerce")).any():
+        return table
+    header = pd.DataFrame([[first, second]], columns=["symbol", "weight"], dtype=object)
+    whole = pd.concat([header, table.set_axis(["symbol", "weight"], axis=1)], ignore_index=True)
+    whole.attrs = dict(table.attrs)
+    return whole
+
+
+def _name(name: Any, column: str, number: int, file: Path) -> str:
+    try:
+        return symbol_text(name, str(file))
+    except DataError as error:
+        raise DataError(f"{file}: entry {number}: {name!r} is no {column}; name it") from error
+
+
 def _from_json(file: Path) -> pd.DataFrame:
     try:
-        content = json.loads(file.read_bytes(), object_pairs_hook=list, parse_int=float)
+        content = json.loads(file.read_bytes(), object_pairs_hook=list)
     except FileNotFoundError as error:
         raise DataError(f"{file}: does not exist; check the name") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -96,6 +125,8 @@ def _from_json(file: Path) -> pd.DataFrame:
     if not isinstance(content, list) or not content:
         raise DataError(f'{file}: holds no weights; write {{"SPY": 0.6}} or a list of records')
     records = [_record(entry, number, file) for number, entry in enumerate(content, start=1)]
+    if any(isinstance(record["weight"], str) for record in records):
+        records = [{**record, "weight": str(record["weight"])} for record in records]
     return pd.DataFrame(records)
 
 
@@ -108,7 +139,9 @@ def _record(entry: Any, number: int, file: Path) -> dict[str, Any]:
     if len(record) < len(pairs):
         raise DataError(f"{file}: entry {number}: has a key twice; keep one of the two")
     weight = record.get("weight")
-    if not isinstance(weight, float):
+    if isinstance(weight, str):  # read as in a table of text
+        return record
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
         label = record.get("symbol", f"entry {number}")
-        raise DataError(f"{file}: {label}: weight {weight!r} is not a number; write it without quotes")
-    return record
+        raise DataError(f"{file}: {label}: weight {weight!r} is not a number; write it as a fraction, such as 0.6")
+    return {**record, "weight": float(str(weight))}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pmx.errors import DataError
 from pmx.policy import CASH, Policy
+from pmx.policy.symbols import symbol_text, symbols_as_text
 from pmx.projection.allocation import Allocation
 from pmx.projection.chain import Engine
 from pmx.projection.journal import Journal, recorded
@@ -134,12 +135,14 @@ def by_position(
         series = pd.Series(weights if isinstance(weights, pd.Series) else dict(weights)).astype("float64")
     except (TypeError, ValueError) as error:
         raise DataError(f"weights must be numbers: {error}") from error
+    series.index = symbols_as_text(series.index, "weights")
     if series.index.has_duplicates:
         raise DataError(f"weights name {series.index[series.index.duplicated()][0]} twice; add them up")
     if series.index.nlevels == 2:
         return series, None
     cash = float(series[CASH]) if CASH in series.index else None
     series = series.drop(CASH, errors="ignore")
+    buckets = buckets and {symbol_text(symbol, "buckets"): bucket for symbol, bucket in buckets.items()}
     labels = [(_bucket_of(symbol, policy, buckets), symbol) for symbol in series.index]
     index = pd.MultiIndex.from_tuples(labels, names=LEVELS)
     return pd.Series(series.to_numpy(dtype=np.float64), index=index), cash

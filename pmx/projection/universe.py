@@ -10,6 +10,7 @@ import pandas as pd
 
 from pmx.errors import DataError
 from pmx.policy import CASH, Policy
+from pmx.policy.symbols import symbol_text, symbols_as_text
 from pmx.projection.program import Array
 
 Gates = Mapping[str, str] | Iterable[str] | None
@@ -44,9 +45,10 @@ class Universe:
 
     def __init__(self, policy: Policy, positions: pd.MultiIndex | Sequence[tuple[str, str]]) -> None:
         try:
-            self.index = pd.MultiIndex.from_tuples(list(positions), names=LEVELS)
+            pairs = pd.MultiIndex.from_tuples(list(positions), names=LEVELS)
         except (TypeError, ValueError) as error:
             raise DataError(f"the universe must be pairs (bucket, symbol); got {list(positions)[:3]}") from error
+        self.index = symbols_as_text(pairs, "the universe")
         if self.index.has_duplicates:
             raise DataError(f"position {self.index[self.index.duplicated()][0]} is named twice in the universe")
         self.policy, self.n = policy, len(self.index)
@@ -91,6 +93,7 @@ class Universe:
         if series.index is self.index or series.index.equals(self.index):
             out = values.copy()
         else:
+            series = series.set_axis(symbols_as_text(series.index, name))
             out = np.zeros(self.n)
             if series.index.has_duplicates:
                 raise DataError(f"{name} names position {series.index[series.index.duplicated()][0]} twice")
@@ -124,11 +127,12 @@ class Universe:
         if not isinstance(gated, Iterable):
             raise DataError(f"gated must be a mapping or a list of symbols; got {type(gated).__name__}")
         if not isinstance(gated, Mapping):
+            gated = [symbol_text(symbol, "gated") for symbol in gated]
             return dict.fromkeys(gated, self.policy.execution.gate_mode)
         for symbol, mode in gated.items():
             if mode not in GATE_MODES:
                 raise DataError(f"gate of {symbol} is {mode!r}; it must be 'reduce_only' or 'exit'")
-        return dict(gated)
+        return {symbol_text(symbol, "gated"): mode for symbol, mode in gated.items()}
 
     def covariance_of(self, covariance: pd.DataFrame | Array | None) -> Array | None:
         """Return the covariance of the positions' assets, shape (n, n)."""
@@ -150,7 +154,9 @@ class Universe:
             raise DataError(
                 f"the covariance must be a DataFrame, symbol × symbol; got {kind}; name its rows and columns"
             )
-        for labels in (covariance.index, covariance.columns):
+        rows, columns = (symbols_as_text(axis, "the covariance") for axis in covariance.axes)
+        covariance = covariance.set_axis(rows, axis=0).set_axis(columns, axis=1)
+        for labels in (rows, columns):
             if labels.has_duplicates:
                 raise DataError(f"the covariance names {labels[labels.duplicated()][0]} twice; keep one of them")
         missing = [s for s in symbols if s not in covariance.index or s not in covariance.columns]
@@ -182,6 +188,7 @@ class Universe:
             return None
         if nav is None or not np.isfinite(nav) or nav <= 0:
             raise DataError(f"nav must be a positive number when adv is given; got {nav}")
+        adv = {symbol_text(symbol, "adv"): value for symbol, value in adv.items()}
         value = np.array([float(adv[symbol]) if symbol in adv else np.nan for symbol in self.symbols])
         if not (value >= 0.0).all() or np.isinf(value).any():
             j = int(np.flatnonzero(~(value >= 0.0) | np.isinf(value))[0])

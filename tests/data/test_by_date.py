@@ -40,7 +40,7 @@ def test_parquet_with_dates_in_the_index_or_in_the_first_column(tmp_path, read):
     ("text", "what"),
     [
         ("date,SPY\n2020-01-02,a\n", "SPY at 2020-01-02: 'a' is not a number"),
-        ("date,SPY\n02/01/2020,0.1\n", "row 2: '02/01/2020' is not a date"),
+        ("date,SPY\n02/01/2020,0.1\n", "line 2: '02/01/2020' is not a date without doubt"),
         ("date,SPY\n2020-01-02,0.1\n2020-01-02,0.2\n", "2020-01-02 occurs twice"),
         ("date,SPY,SPY\n2020-01-02,0.1,0.2\n", "SPY has two columns"),
         ("date\n2020-01-02\n", "holds no values"),

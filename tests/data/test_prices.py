@@ -88,8 +88,9 @@ def test_a_time_of_day_is_named_too():
         (good().set_index(pd.DatetimeIndex([DATES[0], pd.NaT, DATES[2]])), "row 2 has no date"),
         (good().iloc[[0, 1, 1]], "the date 2020-01-03 occurs twice"),
         (good()[["SPY", "BIL", "SPY"]], "the symbol SPY has two columns"),
-        (good().rename(columns={"SPY": 3}), "a column is named 3; name each column after its symbol"),
-        (good().rename(columns={"SPY": ""}), "a column is named ''"),
+        (good().rename(columns={"SPY": 3.5}), "a symbol is named 3.5; name it by text, such as 'AAPL'"),
+        (good().set_axis([0, 1], axis=1), "the symbols are numbered 0, 1, 2, ..., not named"),
+        (good().rename(columns={"SPY": ""}), "a symbol is named ''"),
         (good().rename(columns={"SPY": "CASH"}), "CASH, which stands for cash"),
         (frame(A=["1", "2", "3"]), "A: holds str values, not numbers; convert it to float"),
         (frame(A=[True, False, True]), "A: holds bool values, not numbers"),
@@ -130,19 +131,19 @@ def test_a_symbol_is_taken_as_written(tmp_path, symbol):
     ("old", "new", "words"),
     [
         ("322.41", "abc", "SPY at 2020-01-03: 'abc' is not a number; "),
-        ("322.41", '"1,322.41"', "SPY at 2020-01-03: '1,322.41' is not a number; "),
+        ("322.41", '"1,32.41"', "SPY at 2020-01-03: '1,32.41' is not a number; "),
         ("322.41", "true", "'true' is not a number"),
         ("322.41", "-322.41", "SPY on 2020-01-03: price -322.41 is not"),
         ("322.41", "inf", "SPY on 2020-01-03: price inf is not"),
         ("322.41", "1e999", "SPY on 2020-01-03: price inf is not"),
-        ("2020-01-03", "03/01/2020", "row 3: '03/01/2020' is not a date; write it as YYYY-MM-DD"),
-        ("2020-01-03", "2020-02-31", "row 3: '2020-02-31' is not a date"),
-        ("2020-01-03", "20200103", "row 3: '20200103' is not a date"),
-        ("2020-01-03", "", "row 3: '' is not a date"),
+        ("2020-01-03", "03/01/2020", "line 3: '03/01/2020' is not a date; write it as YYYY-MM-DD"),
+        ("2020-01-03", "2020-02-31", "line 3: '2020-02-31' is not a date"),
+        ("2020-01-03", "20200103", "line 3: '20200103' is not a date"),
+        ("2020-01-03", "", "line 3: '' is not a date"),
         ("2020-01-03", "2020-01-03T00:00:00Z", "is not a date"),
         ("2020-01-03", "2020-01-02", "the date 2020-01-02 occurs twice"),
         ("date,SPY,BIL", "date,SPY,SPY", "the symbol SPY has two columns"),
-        ("date,SPY,BIL", "date,SPY,", "a column is named ''"),
+        ("date,SPY,BIL", "date,SPY,", "a symbol is named ''"),
         ("date,SPY,BIL", "date,SPY,CASH", "stands for cash"),
         ("date,SPY,BIL", "date,SPY", "line 2: has 3 cells, the header 2; complete it"),
         ("2020-01-03,322.41,", "2020-01-03,322.41", "line 3: has 2 cells, the header 3; complete it"),
@@ -206,7 +207,7 @@ def test_parquet_with_dates_as_text(tmp_path):
 
 def test_parquet_without_dates(tmp_path):
     good().reset_index(drop=True).to_parquet(tmp_path / "prices.parquet")
-    assert "row 2: '324.87' is not a date" in refusal(read_prices, tmp_path / "prices.parquet")
+    assert "row 1: '324.87' is not a date" in refusal(read_prices, tmp_path / "prices.parquet")
 
 
 PRICES = st.floats(min_value=1e-6, max_value=1e9) | st.just(float("nan"))
