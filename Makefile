@@ -18,7 +18,7 @@ demo: $(READY)  ## twenty years of real prices through the whole portfolio; writ
 	@$(BIN)/pmx demo
 
 test: $(READY)  ## all tests but the long searches
-	@$(BIN)/python -m pytest -q -m "not fuzz"
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not fuzz"
 
 lint: $(READY)  ## style, format and types
 	@$(BIN)/ruff check .
@@ -36,7 +36,7 @@ docs: $(READY)  ## run every example in the documentation, and check its links
 	@$(BIN)/python -m pytest -q tests/test_docs.py pmx
 
 fuzz: $(READY)  ## long random searches for a wrong answer
-	@$(BIN)/python -m pytest -q -m fuzz
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m fuzz
 
 clean:  ## remove everything that make has made
 	rm -rf .venv build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage *.egg-info
