@@ -9,11 +9,19 @@ import sys
 import warnings
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 
 class PmxError(Exception):
-    """Base of every error that pmx raises on purpose."""
+    """Base of every error that pmx raises on purpose.
+
+    Attributes
+    ----------
+    asked : object or None
+        The solve that was refused, where it was one: what a journal writes down of it.
+    """
+
+    asked: Any = None
 
 
 class PolicyError(PmxError):
@@ -73,7 +81,11 @@ class InfeasibleError(PmxError):
     proven_minimal : bool
         Whether the proof holds in rational arithmetic, and the loss of each rule was shown to end the clash; false
         where a cone takes part (a volatility cap, constraints of the user's own), which is as true as its solver.
+    program : object or None
+        The arrays of the problem whose rules clash, for a journal.
     """
+
+    program: Any = None
 
     def __init__(
         self,

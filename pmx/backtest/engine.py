@@ -23,7 +23,7 @@ from pmx.execution import Account, AuditLog, CostModel, Desk, Fills, History, Ho
 from pmx.execution.audit_log import auditing
 from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED
-from pmx.projection import Journal, recording
+from pmx.projection import Journal, recording, refusing
 from pmx.projection.progress import counting
 from pmx.signals import FallbackEngine, SignalEngine
 from pmx.signals.asking import checked_engines
@@ -138,10 +138,11 @@ def backtest(
     if engines is not None and targets is not None:
         raise DataError("engines and targets are both given; drop one of them")
     check_periods(periods_per_year)
-    run = _Run(
-        prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv,
-        judge=audit is not None, progress=progress,
-    )  # fmt: skip
+    with refusing(policy, journal):
+        run = _Run(
+            prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv,
+            judge=audit is not None, progress=progress,
+        )  # fmt: skip
     with (
         counting("backtest", len(run.rows), progress) as advance,
         auditing(audit, begins=run.dates[run.rows.start]) as run.audit,  # first: one that is refused leaves no journal
@@ -151,7 +152,8 @@ def backtest(
         while i < run.rows.stop:
             lived = run.days_together(i)
             if lived == 0:
-                run.day(i)
+                with refusing(policy, run.journal, label=day(run.dates[i])):
+                    run.day(i)
             i += max(lived, 1)
             advance(max(lived, 1))
     return run.recorder.result(periods_per_year, run.contributions)

@@ -50,7 +50,11 @@ EngineOption = Annotated[
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 JournalOption = Annotated[
     Path | None,
-    typer.Option("--journal", metavar="FILE", help="Append every solve, with its proof, to a file for pmx verify."),
+    typer.Option(
+        "--journal",
+        metavar="FILE",
+        help="Append every solve with its proof, and every refusal with its reason, to a file for pmx verify.",
+    ),
 ]
 
 GATES = ("reduce_only", "exit")

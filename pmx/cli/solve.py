@@ -95,17 +95,19 @@ def solve(
             if file.suffix.lower() not in endings:
                 raise UsageError(f"{option} {file}: the name must end in {' or '.join(endings)}")
     policy = policy_from(config, changes)
-    from pmx.projection import recorded
+    from pmx.projection import recorded, refusing
 
-    wish, held = weights_from(weights, policy), None if previous is None else weights_from(previous, policy)
-    scales = scales_from(scale)
-    gates = gates_from(gate, policy.execution.gate_mode, symbols_of(wish, held))
     try:
-        allocation = recorded(_solve(policy, wish, held, relative, scales, gates, covariance, engine), policy, journal)
+        with refusing(policy, journal):
+            wish, held = weights_from(weights, policy), None if previous is None else weights_from(previous, policy)
+            scales = scales_from(scale)
+            gates = gates_from(gate, policy.execution.gate_mode, symbols_of(wish, held))
+            allocation = _solve(policy, wish, held, relative, scales, gates, covariance, engine)
     except InfeasibleError as error:
         if form is Format.json:
             typer.echo(clash_as_json(error), nl=False)
         raise
+    recorded(allocation, policy, journal)
     words = allocation.explain() if explain else None
     files: dict[Path, str] = {}
     if out is not None:

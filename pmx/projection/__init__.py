@@ -6,7 +6,7 @@ from pmx.projection.certificate import Certificate, certify
 from pmx.projection.chain import EngineChain
 from pmx.projection.explain import RELAXED_ABOVE
 from pmx.projection.frame import Inputs
-from pmx.projection.journal import Journal, recorded, recording
+from pmx.projection.journal import Journal, recorded, recording, refusing
 from pmx.projection.one_off import by_position, project_to_feasible, solve
 from pmx.projection.program import Cone, Point, Program, RuleRecord
 from pmx.projection.projector import Projector
@@ -32,5 +32,6 @@ __all__ = [
     "project_to_feasible",
     "recorded",
     "recording",
+    "refusing",
     "solve",
 ]

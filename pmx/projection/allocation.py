@@ -16,6 +16,7 @@ import pandas as pd
 from pmx.errors import DataError
 from pmx.policy import CASH, Policy
 from pmx.portfolio import LinearRules
+from pmx.projection.asked import Asked
 from pmx.projection.certificate import HARD_TOLERANCE, Certificate, cone_violation
 from pmx.projection.explain import (
     RuleFigures,
@@ -67,6 +68,8 @@ class Allocation:
         Signed weights to what they break of the user's own constraints.
     cash_min : float, fraction of NAV
         What stays in cash when there is a residual symbol.
+    asked : Asked or None
+        What was asked, for a journal; None when the layer was bypassed.
     again : callable or None
         Another program of the same positions to its allocation.
     policy : Policy or None
@@ -82,6 +85,7 @@ class Allocation:
     cash_min: float = 0.0
     given_cash: float | None = None
     own_violations: Callable[[Array], dict[str, float]] | None = None
+    asked: Asked | None = None
     again: Callable[[Program], Allocation] | None = None
     policy: Policy | None = None
 

@@ -269,6 +269,8 @@ def solve_accounts(
                     error.args = (f"account {labels[i]}: {error}", *error.args[1:])
                     error.add_note("errors='collect' keeps the answers of the other accounts")
                     raise
+                for arrays in ("asked", "program"):  # many failures must not keep the arrays of each
+                    vars(error).pop(arrays, None)
                 failures[i] = error
                 answers.positions[i], answers.prices[i] = np.nan, np.nan
                 answers.figures[i] = (np.inf, np.inf, np.inf, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""A journal of solves, for someone else to check: what was asked, what was answered, and why it is right.
+"""A journal of solves, for someone else to check: what was asked, what was answered or refused, and why it is right.
 
 One JSON object a line, each sealed with its SHA-256 and that of the line before it; :mod:`pmx.verify` reads it with
 exact arithmetic and nothing of this package. ``docs/verify.md`` is its definition.
@@ -17,11 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-
-from pmx.errors import LedgerError
+from pmx.errors import DataError, InfeasibleError, LedgerError, PmxError, SignalError, SolverError
 from pmx.policy import Policy
-from pmx.projection.program import Cone, Point, Program, RuleRecord
+from pmx.projection.asked import Asked
+from pmx.projection.records import refusal_record, solve_record
 from pmx.verify.chain import NOTHING_BEFORE, BrokenChainError, sealed, unbroken
 from pmx.verify.verdict import FORMAT
 
@@ -30,10 +29,14 @@ if TYPE_CHECKING:
 
 #: Packages whose versions a session names.
 PACKAGES = ("pmx", "numpy", "scipy", "pandas", "numba", "cvxpy", "clarabel")
+#: Errors by which a solve is refused: what a journal writes down.
+REFUSALS = (InfeasibleError, DataError, SolverError, SignalError)
+
+Place = str | os.PathLike[str]
 
 
 class Journal:
-    """A file to which solves are appended, one line each; use it as a context manager.
+    """A file to which solves and refusals are appended, one line each; use it as a context manager.
 
     A line is on its way to the disk when :meth:`write` returns, and on the disk after :meth:`close`, which writes the
     line that says how many there are. A process that dies before leaves a journal that ``pmx verify`` calls truncated.
@@ -72,7 +75,7 @@ class Journal:
         self.path = Path(path)
         self.head = _last_hash(self.path)
         self._policies: set[str] = set()
-        self._solves = 0
+        self._solves = self._refusals = 0
         self._file: IO[bytes] | None = None
         try:
             self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115  (closed by close)
@@ -81,7 +84,7 @@ class Journal:
             raise LedgerError(
                 f"journal {self.path} cannot be written ({error.strerror}); name another place"
             ) from error
-        self._append({"record": "session", "format": FORMAT, "versions": _versions()})
+        self._append({"record": "session", "format": FORMAT, "versions": _versions(), "machine": _machine()})
 
     def write(self, allocation: Allocation, policy: Policy, *, label: str | None = None) -> None:
         """Append a solve.
@@ -101,18 +104,45 @@ class Journal:
             When the journal is closed, cannot be written, or was written to by someone else.
         """
         content = solve_record(allocation) | {"policy": policy.fingerprint, "label": label}
+        self._append_policy(policy)
+        self._append({"record": "solve", "number": self._solves + 1} | content)
+        self._solves += 1
+
+    def refuse(self, error: PmxError, policy: Policy, *, asked: Asked | None = None, label: str | None = None) -> None:
+        """Append a solve that was refused, with its reason.
+
+        Parameters
+        ----------
+        error : PmxError
+            Why it was refused. An `InfeasibleError` of a solve brings its proof.
+        policy : Policy
+            Under which policy.
+        asked : Asked, optional
+            What was asked, where the error does not know.
+        label : str, optional
+            Such as the date that it is for.
+
+        Raises
+        ------
+        LedgerError
+            As in :meth:`write`.
+        """
+        content = refusal_record(error, asked) | {"policy": policy.fingerprint, "label": label}
+        self._append_policy(policy)
+        self._append({"record": "refusal", "number": self._refusals + 1} | content)
+        self._refusals += 1
+
+    def _append_policy(self, policy: Policy) -> None:
         if policy.fingerprint not in self._policies:
             self._append({"record": "policy", "fingerprint": policy.fingerprint, "policy": policy.to_mapping()})
             self._policies.add(policy.fingerprint)
-        self._append({"record": "solve", "number": self._solves + 1} | content)
-        self._solves += 1
 
     def close(self) -> None:
         """Write the closing line, and see all to the disk. A closed journal stays as it is."""
         if self._file is None:
             return
         try:
-            self._append({"record": "end", "solves": self._solves})
+            self._append({"record": "end", "solves": self._solves, "refusals": self._refusals})
             os.fsync(self._file.fileno())
         finally:
             if self._file is not None:
@@ -157,7 +187,7 @@ class Journal:
 
 
 @contextmanager
-def recording(journal: Journal | str | os.PathLike[str] | None) -> Iterator[Journal | None]:
+def recording(journal: Journal | Place | None) -> Iterator[Journal | None]:
     """Return an open journal as it is; open a path for the length of a ``with`` block."""
     if journal is None or isinstance(journal, Journal):
         yield journal
@@ -166,7 +196,7 @@ def recording(journal: Journal | str | os.PathLike[str] | None) -> Iterator[Jour
         yield opened
 
 
-def recorded(allocation: Allocation, policy: Policy, journal: Journal | str | os.PathLike[str] | None) -> Allocation:
+def recorded(allocation: Allocation, policy: Policy, journal: Journal | Place | None) -> Allocation:
     """Return an allocation after it was written to a journal, where there is one."""
     with recording(journal) as opened:
         if opened is not None:
@@ -174,139 +204,35 @@ def recorded(allocation: Allocation, policy: Policy, journal: Journal | str | os
     return allocation
 
 
-def solve_record(allocation: Allocation) -> dict[str, Any]:
-    """Return what a line of a journal says of an allocation, as plain data."""
-    residual, part = None, allocation.residual_part
-    if part is not None:
-        residual = {
-            "symbol": part.symbol,
-            "weight": float(allocation.residual),
-            "room": float(part.room),
-            "coefficients": {name: float(a) for name, a in part.coefficients.items()},
-            "cones": [_cone(cone) for cone in part.cones],
-            "column": int(part.column),
-        }
-    return {
-        "status": str(allocation.status),
-        "positions": [[str(bucket), str(symbol)] for bucket, symbol in allocation.index],
-        "weights": {
-            "positions": allocation.signed.tolist(),
-            "residual": residual,
-            "cash": float(allocation.cash),
-            "cash_min": float(allocation.cash_min),
-        },
-        "proof": None
-        if allocation.solved is None
-        else _proof(allocation, allocation.solved.program, allocation.solved.point),
-    }
+def refused(
+    error: PmxError, policy: Policy, asked: Asked | None, journal: Journal | Place | None, *, label: str | None = None
+) -> None:
+    """Note on an error what was asked, and write the refusal to a journal, where there is one; the caller raises it.
+
+    A journal that cannot take the line is noted on the error, which stays the reason of the refusal.
+    """
+    if error.asked is None:
+        error.asked = asked
+    if journal is None:
+        return
+    try:
+        with recording(journal) as opened:
+            if opened is not None:
+                opened.refuse(error, policy, asked=asked, label=label)
+    except LedgerError as why:
+        error.add_note(f"this refusal is in no journal: {why}")
 
 
-def _proof(allocation: Allocation, program: Program, point: Point) -> dict[str, Any]:
-    table = allocation.attribution
-    columns = {str(name): table[name].tolist() for name in table if name not in ("target", "weight")}
-    stated = allocation.certificate
-    return {
-        "program": program_record(program),
-        "answer": {
-            "u": point.u.tolist(),
-            "rows": point.rows.tolist(),
-            "turnover": float(point.turnover),
-            "cones": [z.tolist() for z in point.cones],
-            "auxiliary": point.auxiliary.tolist(),
-        },
-        "certificate": {
-            "primal_residual": float(stated.primal_residual),
-            "duality_gap": float(stated.duality_gap),
-            "distance_bound": float(stated.distance_bound),
-            "tolerance": float(stated.tolerance),
-            "engine": stated.engine,
-            "note": stated.note,
-        },
-        "readings": [
-            {
-                "bound": _limit(reading.bound),
-                "value": float(reading.value),
-                "slack": _limit(reading.slack),
-                "shadow_price": None if np.isnan(reading.shadow_price) else float(reading.shadow_price),
-                "violation": float(reading.violation),
-                "unique": bool(reading.unique),
-            }
-            for reading in allocation.readings
-        ],
-        "attribution": {
-            "target": table["target"].tolist(),
-            "moves": columns,
-            "totals": {name: float(np.sum(column)) for name, column in columns.items()},
-        },
-    }
-
-
-def program_record(p: Program) -> dict[str, Any]:
-    """Return what a line of a journal says of a program, as plain data."""
-    return {
-        "sign": p.sign.tolist(),
-        "target": p.target.tolist(),
-        "distance": p.distance.tolist(),
-        "held": p.previous.tolist(),
-        "cost": p.cost.tolist(),
-        "lower": _limits(p.lower),
-        "upper": _limits(p.upper),
-        "lower_rule": p.lower_owner.tolist(),
-        "upper_rule": p.upper_owner.tolist(),
-        "floor": _limits(p.floor),
-        "floor_price": p.floor_penalty.tolist(),
-        "floor_rule": p.floor_owner.tolist(),
-        "rows": [_row(p, k) for k in range(len(p.A))],
-        "turnover_max": _limit(p.turnover_max),
-        "turnover_penalty": _limit(p.turnover_penalty),
-        "cones": [_cone(cone) for cone in p.cones],
-        "rules": [_rule(rule) for rule in p.rules],
-    }
-
-
-def _row(p: Program, k: int) -> dict[str, Any]:
-    at = np.flatnonzero(p.A[k])
-    return {
-        "at": at.tolist(),
-        "coefficients": p.A[k][at].tolist(),
-        "lo": _limit(p.lo[k]),
-        "hi": _limit(p.hi[k]),
-        "penalty": _limit(p.penalty[k]),
-        "lo_rule": int(p.lo_owner[k]),
-        "hi_rule": int(p.hi_owner[k]),
-    }
-
-
-def _cone(cone: Cone) -> dict[str, Any]:
-    return {"kind": cone.kind, "G": cone.G.tolist(), "h": cone.h.tolist(), "H": cone.H.tolist()}
-
-
-def _rule(rule: RuleRecord) -> dict[str, Any]:
-    return {
-        "name": rule.name,
-        "source": rule.source,
-        "hard": bool(rule.hard),
-        "rank": int(rule.rank),
-        "most": _limit(rule.most),
-        "kind": rule.kind,
-        "index": int(rule.index),
-        "lo": _limit(rule.lo),
-        "hi": _limit(rule.hi),
-        "complement": bool(rule.complement),
-        "cones": [int(i) for i in rule.cones],
-        "members": rule.members.tolist(),
-        "member_lower": _limits(rule.member_lower),
-        "member_upper": _limits(rule.member_upper),
-    }
-
-
-def _limit(value: float) -> float | str:
-    """Return a number as it is, an infinite one in words: JSON has none."""
-    return float(value) if np.isfinite(value) else str(float(value))
-
-
-def _limits(values: np.ndarray) -> list[float | str]:
-    return [_limit(value) for value in values.tolist()]
+@contextmanager
+def refusing(
+    policy: Policy, journal: Journal | Place | None, *, asked: Asked | None = None, label: str | None = None
+) -> Iterator[None]:
+    """Write a refusal in a ``with`` block down on its way to the caller, as :func:`refused` does."""
+    try:
+        yield
+    except REFUSALS as error:
+        refused(error, policy, asked, journal, label=label)
+        raise
 
 
 def _last_hash(path: Path) -> str:
@@ -336,6 +262,11 @@ def _last_hash(path: Path) -> str:
             f"journal {path} was not closed: its writer died or is still at work; keep it as it is, and name a new file"
         )
     return head
+
+
+def _machine() -> dict[str, str]:
+    """Return what bits of an answer may depend on beside versions: compiled code uses what a processor has."""
+    return {"system": platform.system(), "processor": platform.machine()}
 
 
 def _versions() -> dict[str, str]:

@@ -15,7 +15,8 @@ from pmx.projection.frame import Inputs
 from pmx.projection.program import Array
 
 if TYPE_CHECKING:
-    from pmx.projection.projector import Projector, RiskScale
+    from pmx.projection.asked import RiskScale
+    from pmx.projection.projector import Projector
     from pmx.projection.universe import Gates
 
 Table = Array | pd.DataFrame

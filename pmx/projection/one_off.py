@@ -13,8 +13,9 @@ from pmx.errors import DataError
 from pmx.policy import CASH, Policy
 from pmx.policy.symbols import symbol_text, symbols_as_text
 from pmx.projection.allocation import Allocation
+from pmx.projection.asked import Asked, Given
 from pmx.projection.chain import Engine
-from pmx.projection.journal import Journal, recorded
+from pmx.projection.journal import Journal, recorded, refusing
 from pmx.projection.projector import Projector, bypass
 from pmx.projection.universe import LEVELS, Gates, as_positions
 
@@ -37,8 +38,8 @@ def solve(
     The universe is every position named in ``relative_weights`` or ``previous``; what is held and not asked for is
     wished to zero. Parameters, result and errors are those of :meth:`Projector.solve`.
 
-    With a ``journal``, the solve is appended to it, for ``pmx verify``. A path is opened and checked for each call; for
-    many solves give an open :class:`Journal`.
+    With a ``journal``, the solve, or the reason why it was refused, is appended to it, for ``pmx verify``. A path is
+    opened and checked for each call; for many solves give an open :class:`Journal`.
 
     Examples
     --------
@@ -50,22 +51,24 @@ def solve(
     >>> bool(alloc.rules.loc["clamp.ts_core", "binding"])
     True
     """
-    if not isinstance(relative_weights, pd.Series):
-        kind = type(relative_weights).__name__
-        raise DataError(f"relative_weights must be a Series indexed by (bucket, symbol); got {kind}")
-    if policy.bypassed:
-        return recorded(bypass(relative_weights, policy), policy, journal)
-    index = _universe(relative_weights, previous)
-    allocation = Projector(policy, index).solve(
-        relative_weights,
-        risk_scale=risk_scale,
-        previous=previous,
-        gated=gated,
-        covariance=covariance,
-        adv=adv,
-        nav=nav,
-        engine=engine,
-    )
+    given = Given(previous, gated, covariance, adv, nav, engine=engine)
+    with refusing(policy, journal, asked=Asked("solve", relative_weights, risk_scale, given)):
+        if not isinstance(relative_weights, pd.Series):
+            kind = type(relative_weights).__name__
+            raise DataError(f"relative_weights must be a Series indexed by (bucket, symbol); got {kind}")
+        if policy.bypassed:
+            return recorded(bypass(relative_weights, policy), policy, journal)
+        index = _universe(relative_weights, previous)
+        allocation = Projector(policy, index).solve(
+            relative_weights,
+            risk_scale=risk_scale,
+            previous=previous,
+            gated=gated,
+            covariance=covariance,
+            adv=adv,
+            nav=nav,
+            engine=engine,
+        )
     return recorded(allocation, policy, journal)
 
 
@@ -99,7 +102,7 @@ def project_to_feasible(
     engine : {"auto", "newton", "cvxpy"}
         Which engine answers.
     journal : Journal or path-like, optional
-        Where the solve is appended, as in :func:`solve`.
+        Where the solve, or its refusal, is appended, as in :func:`solve`.
 
     Returns
     -------
@@ -115,13 +118,16 @@ def project_to_feasible(
     LedgerError
         When the journal cannot be appended to.
     """
-    wish, cash = by_position(weights, policy, buckets)
-    if policy.bypassed:
-        return recorded(bypass(wish, policy, cash), policy, journal)
-    held = None if previous is None else by_position(previous, policy, buckets)[0]
-    allocation = Projector(policy, _universe(wish, held)).project(
-        wish, previous=held, gated=gated, covariance=covariance, adv=adv, nav=nav, engine=engine
-    )
+    by_symbol: Any = previous
+    given = Given(by_symbol, gated, covariance, adv, nav, engine=engine)
+    with refusing(policy, journal, asked=Asked("project", weights, given=given)):
+        wish, cash = by_position(weights, policy, buckets)
+        if policy.bypassed:
+            return recorded(bypass(wish, policy, cash), policy, journal)
+        held = None if previous is None else by_position(previous, policy, buckets)[0]
+        allocation = Projector(policy, _universe(wish, held)).project(
+            wish, previous=held, gated=gated, covariance=covariance, adv=adv, nav=nav, engine=engine
+        )
     return recorded(allocation, policy, journal)
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from os import PathLike
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,13 @@ from pmx.errors import DataError, InfeasibleError, SolverError
 from pmx.policy import Policy
 from pmx.portfolio import NavAllocator
 from pmx.projection.allocation import Allocation
+from pmx.projection.asked import Asked, Given, RiskScale
 from pmx.projection.batch import ZERO, AllocationBatch, Errors
 from pmx.projection.certificate import Certificate
 from pmx.projection.chain import ENGINES, Engine, EngineChain
 from pmx.projection.feasibility import contradiction
 from pmx.projection.frame import Frame, Inputs
-from pmx.projection.journal import Journal, recorded
+from pmx.projection.journal import REFUSALS, Journal, recorded, refused
 from pmx.projection.kernels import kernel
 from pmx.projection.many import Many
 from pmx.projection.newton_engine import answer
@@ -37,22 +38,6 @@ if TYPE_CHECKING:
 
     from pmx.projection.cvxpy_engine import Shape
     from pmx.projection.extra import ConstraintWriter, ExtraConstraints
-
-RiskScale = Mapping[str, float] | pd.Series | Array | None
-
-
-class Given(NamedTuple):
-    """What a caller gives beside the wish; see :meth:`Projector.solve`."""
-
-    previous: pd.Series | Array | None = None
-    gated: Gates = None
-    covariance: pd.DataFrame | Array | None = None
-    adv: Mapping[str, float] | pd.Series | None = None
-    nav: float | None = None
-    lower: pd.Series | Array | None = None
-    upper: pd.Series | Array | None = None
-    warm_start: Allocation | None = None
-    engine: Engine = "auto"
 
 
 class Projector:
@@ -180,7 +165,7 @@ class Projector:
         engine : {"auto", "newton", "cvxpy"}
             Which engine answers; ``auto`` is the Newton engine, or cvxpy where there are cones or Newton misses.
         journal : Journal, str or PathLike, optional
-            Where the solve is written down for ``pmx verify``.
+            Where the solve, or the reason why it was refused, is written down for ``pmx verify``.
 
         Returns
         -------
@@ -197,12 +182,18 @@ class Projector:
         SolverError
             When no engine produced an answer that its certificate accepts.
         """
-        if self.policy.bypassed:
-            return recorded(bypass(self.universe.as_series(relative_weights), self.policy), self.policy, journal)
-        r = self.universe.array(relative_weights, "relative_weights")
-        budget = self._allocator.allocate(r, risk_scale, positions=self.index)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
-        return recorded(self._project(r, budget.target, dict(budget.clamps), given), self.policy, journal)
+        asked = Asked("solve", relative_weights, risk_scale, given, self.universe, constraints=self._own)
+        try:
+            if self.policy.bypassed:
+                return recorded(bypass(self.universe.as_series(relative_weights), self.policy), self.policy, journal)
+            r = self.universe.array(relative_weights, "relative_weights")
+            budget = self._allocator.allocate(r, risk_scale, positions=self.index)
+            allocation = self._project(r, budget.target, dict(budget.clamps), asked)
+        except REFUSALS as error:
+            refused(error, self.policy, asked, journal)
+            raise
+        return recorded(allocation, self.policy, journal)
 
     def project(
         self,
@@ -225,12 +216,18 @@ class Projector:
         Like :meth:`solve`, but the wish is given in NAV fractions and no budget is applied to it first. A
         ``risk_scale`` below 1 clamps the bucket to its scaled maximum, ``max(scale · max_nav_frac, min_nav_frac)``.
         """
-        if self.policy.bypassed:
-            return recorded(bypass(self.universe.as_series(targets), self.policy), self.policy, journal)
-        x = self.universe.array(targets, "targets")
-        clamps = {} if risk_scale is None else self._allocator.scaled_maxima(self.index, risk_scale)
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
-        return recorded(self._project(x, np.abs(x), clamps, given), self.policy, journal)
+        asked = Asked("project", targets, risk_scale, given, self.universe, constraints=self._own)
+        try:
+            if self.policy.bypassed:
+                return recorded(bypass(self.universe.as_series(targets), self.policy), self.policy, journal)
+            x = self.universe.array(targets, "targets")
+            clamps = {} if risk_scale is None else self._allocator.scaled_maxima(self.index, risk_scale)
+            allocation = self._project(x, np.abs(x), clamps, asked)
+        except REFUSALS as error:
+            refused(error, self.policy, asked, journal)
+            raise
+        return recorded(allocation, self.policy, journal)
 
     def solve_many(
         self,
@@ -305,8 +302,14 @@ class Projector:
 
     # -- the solve -------------------------------------------------------------------------------------------
 
-    def _project(self, side: Array, target: Array, clamps: dict[str, float], given: Given) -> Allocation:
+    @property
+    def _own(self) -> tuple[str, ...]:
+        """Names of the caller's own constraints."""
+        return () if self._extra is None else tuple(self._extra.names)
+
+    def _project(self, side: Array, target: Array, clamps: dict[str, float], asked: Asked) -> Allocation:
         """Project sizes ``target`` on the sides that the signs of ``side`` say, each of shape (n,)."""
+        given = asked.given
         if given.engine not in ENGINES:
             raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
         held = None if given.previous is None else self.universe.array(given.previous, "previous")
@@ -322,19 +325,24 @@ class Projector:
             covariance=self.universe.covariance_of(given.covariance),
             bounds=self.universe.bounds(given.lower, given.upper),
         )
-        if turns:
-            inputs, solved, certificate = self._through_zero(inputs, side, given)
-        else:
-            solved, certificate = self._answer(inputs, given)
-        return self._allocation(inputs, wish, given, solved, certificate)
+        asked = asked.read(side, inputs)
+        try:
+            if turns:
+                inputs, solved, certificate = self._through_zero(inputs, side, given)
+            else:
+                solved, certificate = self._answer(inputs, given)
+        except REFUSALS as error:
+            error.asked = asked
+            raise
+        return self._allocation(inputs, wish, asked, solved, certificate)
 
     def _allocation(
-        self, inputs: Inputs, wish: Array, given: Given, solved: Solved, certificate: Certificate
+        self, inputs: Inputs, wish: Array, asked: Asked, solved: Solved, certificate: Certificate
     ) -> Allocation:
         residual = None
         if self._residual is not None:
             symbols = [symbol for _, symbol in self._residual.positions]
-            covariance = self.universe.covariance_between(given.covariance, symbols)
+            covariance = self.universe.covariance_between(asked.given.covariance, symbols)
             residual = self._residual.residual(inputs, solved.point.u, covariance)
         return Allocation(
             certificate=certificate,
@@ -345,13 +353,15 @@ class Projector:
             residual_part=residual,
             cash_min=self._cash_min,
             own_violations=None if self._extra is None else self._extra.violations,
-            again=partial(self._again, inputs, wish, given),
+            asked=asked,
+            again=partial(self._again, inputs, wish, asked),
             policy=self.policy,
         )
 
-    def _again(self, inputs: Inputs, wish: Array, given: Given, program: Program) -> Allocation:
+    def _again(self, inputs: Inputs, wish: Array, asked: Asked, program: Program) -> Allocation:
         """Return the allocation that another program of the same positions gives."""
-        return self._allocation(inputs, wish, given, *self._by_chain(program, given.engine))
+        solved = self._by_chain(program, asked.given.engine)
+        return self._allocation(inputs, wish, replace(asked, supposed=True), *solved)
 
     def _through_zero(self, inputs: Inputs, side: Array, given: Given) -> tuple[Inputs, Solved, Certificate]:
         """Solve where trading is limited: a position takes the other side only once the rules let it leave this one.
@@ -393,6 +403,13 @@ class Projector:
     def _by_chain(
         self, program: Program, engine: Engine, missed: Certificate | None = None
     ) -> tuple[Solved, Certificate]:
+        try:
+            return self._certified(program, engine, missed)
+        except InfeasibleError as error:
+            error.program = program
+            raise
+
+    def _certified(self, program: Program, engine: Engine, missed: Certificate | None) -> tuple[Solved, Certificate]:
         by_rank = ranked(program)
         if by_rank and contradiction(program) is not None:
             return self._by_rank(program, engine)

@@ -12,8 +12,8 @@ from typing import Any
 
 from .exact import ONE, ZERO
 from .feasibility import Problem
-from .policy import coefficient, is_risk, matches
-from .record import Program, Solve
+from .policy import Position, by_symbol, coefficient, is_risk, matches
+from .record import Program
 
 #: Coefficients of a user's rule are summed in doubles.
 NEAR = Fraction(1, 10**12)
@@ -22,9 +22,9 @@ NEAR = Fraction(1, 10**12)
 Row = dict[int, Fraction]
 
 
-def misnamed(policy: Mapping[str, Any], solve: Solve, p: Program) -> Iterator[Problem]:
+def misnamed(policy: Mapping[str, Any], positions: list[Position], p: Program) -> Iterator[Problem]:
     """Yield the rules that do not meet what their names and the policy say that they do."""
-    rows, members = _rows(policy, solve, p), _members(solve, p)
+    rows, members = _rows(policy, positions, p), _members(positions, p)
     for rule in p.rules:
         if rule.kind == "row":
             row = p.rows[rule.index].sum
@@ -52,10 +52,10 @@ def _equal(a: Row, b: Row) -> bool:
     return all(abs(a.get(j, ZERO) - b.get(j, ZERO)) <= NEAR * max(ONE, abs(b.get(j, ZERO))) for j in a.keys() | b)
 
 
-def _rows(policy: Mapping[str, Any], solve: Solve, p: Program) -> dict[str, Row]:
+def _rows(policy: Mapping[str, Any], positions: list[Position], p: Program) -> dict[str, Row]:
     """Return the coefficients of every rule that may be a row."""
     config, barbell = policy["risk_buckets"], policy["barbell"]
-    at = [*enumerate(solve.positions)]
+    at = [*enumerate(positions)]
     everything: Row = dict.fromkeys(range(len(at)), ONE)
     risk = {j: ONE for j, position in at if p.sign[j] < 0 or is_risk(policy, position)}
     rows = {"cash.min": dict(enumerate(p.sign)), "leverage.gross": everything}
@@ -65,8 +65,8 @@ def _rows(policy: Mapping[str, Any], solve: Solve, p: Program) -> dict[str, Row]
         rows |= {f"bucket.{bucket}.max": inside, f"clamp.{bucket}": inside}
     for market in barbell["market_caps"]:
         listed = barbell["markets"][market]
-        rows[f"market.{market}.cap"] = {j: ONE for j in risk if matches(solve.positions[j][1], listed)}
-    for symbol, members in _by_symbol(solve).items():
+        rows[f"market.{market}.cap"] = {j: ONE for j in risk if matches(positions[j][1], listed)}
+    for symbol, members in by_symbol(positions).items():
         rows[f"symbol.{symbol}.cap"] = dict.fromkeys(members, ONE)
     for name, rule in config["custom_rules"].items():
         side = p.sign if rule["exposure"] == "net" else [ONE] * len(at)
@@ -74,19 +74,12 @@ def _rows(policy: Mapping[str, Any], solve: Solve, p: Program) -> dict[str, Row]
     return rows
 
 
-def _members(solve: Solve, p: Program) -> dict[str, list[int]]:
+def _members(positions: list[Position], p: Program) -> dict[str, list[int]]:
     """Return the positions of every rule that may bound single ones."""
-    members = {"account.bounds": [*range(len(solve.positions))]}
-    for symbol, some in _by_symbol(solve).items():
+    members = {"account.bounds": [*range(len(positions))]}
+    for symbol, some in by_symbol(positions).items():
         members |= {f"symbol.{symbol}.cap": some, f"liquidity.{symbol}": some, f"gate.{symbol}": some}
-    for j, (bucket, _) in enumerate(solve.positions):
+    for j, (bucket, _) in enumerate(positions):
         if p.sign[j] < 0:
             members.setdefault(f"bucket.{bucket}.long_only", []).append(j)
-    return members
-
-
-def _by_symbol(solve: Solve) -> dict[str, list[int]]:
-    members: dict[str, list[int]] = {}
-    for j, (_, symbol) in enumerate(solve.positions):
-        members.setdefault(symbol, []).append(j)
     return members

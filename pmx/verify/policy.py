@@ -8,7 +8,7 @@ policy; those rules are held to what the program says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from math import isfinite
@@ -50,14 +50,14 @@ def _limits(policy: Mapping[str, Any], x: Mapping[Position, Fraction]) -> Iterat
     buckets, portfolio = config["buckets"], config["portfolio"]
     size = {position: abs(weight) for position, weight in x.items()}
     if portfolio["cash_min"] is not None:
-        yield "cash.min", ONE - total(x.values()), _number(portfolio["cash_min"]), INFINITY, ONE
+        yield "cash.min", ONE - total(x.values()), number(portfolio["cash_min"]), INFINITY, ONE
     if portfolio["gross_max"] is not None:
-        yield "leverage.gross", total(size.values()), -INFINITY, _number(portfolio["gross_max"]), ONE
+        yield "leverage.gross", total(size.values()), -INFINITY, number(portfolio["gross_max"]), ONE
     if config["enabled"]:
         for name, bucket in buckets.items():
             inside = [position for position in x if position[0] == name]
             used = total(size[position] for position in inside)
-            yield f"bucket.{name}.max", used, -INFINITY, _number(bucket["max_nav_frac"]), ONE
+            yield f"bucket.{name}.max", used, -INFINITY, number(bucket["max_nav_frac"]), ONE
             if not bucket["allow_short"]:
                 yield (
                     f"bucket.{name}.long_only",
@@ -75,8 +75,8 @@ def _limits(policy: Mapping[str, Any], x: Mapping[Position, Fraction]) -> Iterat
             value = total(a * seen[position] for position, a in row.items())
             unit = min(max(map(abs, row.values()), default=ZERO), ONE) or ONE
             give = ZERO if rule["hard"] else _furthest(rule["max_violation"], unit)
-            low = -INFINITY if rule["min"] is None else _number(rule["min"])
-            high = INFINITY if rule["max"] is None else _number(rule["max"])
+            low = -INFINITY if rule["min"] is None else number(rule["min"])
+            high = INFINITY if rule["max"] is None else number(rule["max"])
             yield f"custom.{name}", value, minus(low, give), plus(high, give), unit
 
 
@@ -88,23 +88,34 @@ def _barbell_limits(
     risky = {position: is_risk(policy, position) for position in x}
     at_risk = {position: size[position] for position in x if risky[position] or x[position] < 0}
     minima = [b["min_nav_frac"] for b in config["buckets"].values() if b["role"] == "safe"] if config["enabled"] else []
-    floor = max(sum(map(_number, minima), ZERO), _number(safe_bucket["min_weight"]))
+    floor = max(sum(map(number, minima), ZERO), number(safe_bucket["min_weight"]))
     yield "barbell.safe.floor", ONE - total(at_risk.values()), floor, INFINITY, ONE
     if safe_bucket["max_weight"] is not None and safe_bucket["max_weight_rank"]:
-        most = plus(_number(safe_bucket["max_weight"]), _furthest(safe_bucket["max_weight_max_violation"], ONE))
+        most = plus(number(safe_bucket["max_weight"]), _furthest(safe_bucket["max_weight_max_violation"], ONE))
         yield "barbell.safe.cap", ONE - total(at_risk.values()), -INFINITY, most, ONE
     if risk_bucket["max_weight"] is not None:
-        yield "barbell.risk.cap", total(at_risk.values()), -INFINITY, _number(risk_bucket["max_weight"]), ONE
+        yield "barbell.risk.cap", total(at_risk.values()), -INFINITY, number(risk_bucket["max_weight"]), ONE
     for market, cap in barbell["market_caps"].items():
         inside = total(w for (_, symbol), w in at_risk.items() if matches(symbol, barbell["markets"][market]))
-        yield f"market.{market}.cap", inside, -INFINITY, _number(cap), ONE
+        yield f"market.{market}.cap", inside, -INFINITY, number(cap), ONE
     for symbol in {symbol for _, symbol in x}:
         members = [position for position in x if position[1] == symbol]
-        caps = [barbell["symbol_caps"].get(symbol)]
-        caps += [risk_bucket["max_per_position"]] if any(risky[m] for m in members) else []
-        caps += [safe_bucket["max_per_position"]] if not all(risky[m] for m in members) else []
-        cap = min((_number(cap) for cap in caps if cap is not None), default=INFINITY)
-        yield f"symbol.{symbol}.cap", total(size[m] for m in members), -INFINITY, cap, ONE
+        yield (
+            f"symbol.{symbol}.cap",
+            total(size[m] for m in members),
+            -INFINITY,
+            symbol_cap(policy, symbol, members),
+            ONE,
+        )
+
+
+def symbol_cap(policy: Mapping[str, Any], symbol: str, members: Iterable[Position]) -> Limit:
+    """Return the tightest cap on a symbol: its own, and those on any position of the sides where it is held."""
+    barbell, risky = policy["barbell"], [is_risk(policy, position) for position in members]
+    caps = [barbell["symbol_caps"].get(symbol)]
+    caps += [barbell["risk_bucket"]["max_per_position"]] if any(risky) else []
+    caps += [barbell["safe_bucket"]["max_per_position"]] if not all(risky) else []
+    return min((number(cap) for cap in caps if cap is not None), default=INFINITY)
 
 
 def _turnover_limit(policy: Mapping[str, Any], solve: Solve) -> Iterator[HardLimit]:
@@ -114,13 +125,21 @@ def _turnover_limit(policy: Mapping[str, Any], solve: Solve) -> Iterator[HardLim
         program = solve.proof.program
         give = ZERO if rule["hard"] else _furthest(rule["max_violation"], ONE)
         if any(program.held):
-            most = plus(_number(rule["max"]), give)
+            most = plus(number(rule["max"]), give)
             yield "turnover.max", program.turnover(solve.proof.answer.u), -INFINITY, most, ONE
 
 
 def _furthest(most: Any, unit: Fraction) -> Limit:
     """Return how far a ranked rule may give way."""
-    return INFINITY if most is None else _number(most) + GIVE_ROOM * unit
+    return INFINITY if most is None else number(most) + GIVE_ROOM * unit
+
+
+def by_symbol(positions: Iterable[Position]) -> dict[str, list[int]]:
+    """Return the numbers of the positions of each symbol."""
+    members: dict[str, list[int]] = {}
+    for j, (_, symbol) in enumerate(positions):
+        members.setdefault(symbol, []).append(j)
+    return members
 
 
 def coefficient(policy: Mapping[str, Any], rule: Mapping[str, Any], position: Position) -> Fraction:
@@ -129,7 +148,7 @@ def coefficient(policy: Mapping[str, Any], rule: Mapping[str, Any], position: Po
     markets = policy["barbell"]["markets"]
     found = [rule["symbols"].get(symbol, 0.0), rule["buckets"].get(bucket, 0.0)]
     found += [value for market, value in rule["markets"].items() if matches(symbol, markets.get(market, ()))]
-    return total(map(_number, found))
+    return total(map(number, found))
 
 
 def is_risk(policy: Mapping[str, Any], position: Position) -> bool:
@@ -147,7 +166,8 @@ def matches(symbol: str, patterns: Any) -> bool:
     return any(fnmatchcase(symbol, pattern) if set(pattern) & set("*?[") else symbol == pattern for pattern in patterns)
 
 
-def _number(value: Any) -> Fraction:
+def number(value: Any) -> Fraction:
+    """Return a number of the policy, exactly."""
     if type(value) not in (int, float) or not isfinite(value):
         raise ValueError(f"{value!r} stands where a finite number should")
     return Fraction(value)

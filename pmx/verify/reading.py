@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .field import Field
+from .inputs import read_asked
 from .linear import Map, Sum
 from .record import (
     CONES,
@@ -30,10 +31,8 @@ def read_solve(line: Field) -> Solve:
     MalformedError
         When a field is missing or is not what it should be.
     """
-    positions = tuple(_pair(item) for item in line["positions"])
+    positions = read_positions(line["positions"])
     n = len(positions)
-    if len(set(positions)) != n:
-        raise line["positions"].wrong("a list of different positions")
     weights = line["weights"]
     return Solve(
         number=line["number"].integer(1, 10**12),
@@ -46,8 +45,17 @@ def read_solve(line: Field) -> Solve:
             cash=weights["cash"].number(),
             cash_min=weights["cash_min"].number(),
         ),
+        asked=None if line["asked"].absent else read_asked(line["asked"], positions),
         proof=None if line["proof"].absent else _proof(line["proof"], n),
     )
+
+
+def read_positions(field: Field) -> tuple[tuple[str, str], ...]:
+    """Return the positions, bucket and symbol, that a field holds."""
+    positions = tuple(_pair(item) for item in field)
+    if len(set(positions)) != len(positions):
+        raise field.wrong("a list of different positions")
+    return positions
 
 
 def _pair(item: Field) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from .exact import HALF, ONE, ZERO, Limit, plus, summing, total
+from .inputs import Asked
 from .linear import Map, Numbers, Sum
 
 Limits = tuple[Limit, ...]
@@ -235,4 +236,5 @@ class Solve:
     status: str
     positions: tuple[tuple[str, str], ...]
     weights: Weights
+    asked: Asked | None
     proof: Proof | None

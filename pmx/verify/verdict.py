@@ -10,26 +10,27 @@ from fractions import Fraction
 from os import PathLike
 from typing import Any, BinaryIO
 
+from .asking import wrong_inputs, wrong_residual, wrong_targets
 from .attribution import wrong_moves
+from .certificate import STATED_NEAR, wrong_certificate
 from .chain import BrokenChainError, unbroken
-from .exact import HALF, ONE, ZERO, shown
+from .exact import ZERO, shown
 from .feasibility import Problem, misstated, violations
 from .field import Field, MalformedError, parse
+from .inputs import Asked
+from .limits import wrong_limits
 from .names import misnamed, unknown_engine
-from .optimality import Bound, bounds, judging_noise, softest, wrong_prices
-from .policy import broken_limits, is_off
+from .optimality import bounds, wrong_prices
+from .policy import Position, broken_limits, is_off
 from .reading import read_solve
-from .record import HARD_TOLERANCE, Proof, Solve
+from .record import HARD_TOLERANCE, Program, Proof, Solve
+from .refusal import KINDS, Refusal, read_refusal, unproven
 from .table import wrong_table, wrong_weights
 
 #: The format that this verifier knows.
-FORMAT = "pmx journal 1"
-#: Furthest that an answer may be from its optimum, fraction of NAV; the second where there are cones.
-DISTANCE_TOLERANCE, CONIC_DISTANCE_TOLERANCE = Fraction(1e-6), Fraction(1e-5)
-#: The solver's judge works in doubles: its bound may fall short of the exact one by this much, relatively and in all.
-STATED_RELATIVE, STATED_NEAR = Fraction(1, 10**6), Fraction(1, 10**12)
-#: Gaps below this are rounding.
-GAP_NEAR = Fraction(1, 10**30)
+FORMAT = "pmx journal 2"
+#: What reading a policy raises where its content is not that of a policy.
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 #: What a finding shows of the name of a rule, and of its message.
 LONGEST_NAME, LONGEST_MESSAGE = 100, 400
 #: More findings than these are not collected.
@@ -71,6 +72,11 @@ class Verdict:
         Lines that stand as they were written.
     sessions, solves, relaxed, bypassed : int
         How often it was opened, what was solved, how often a soft rule gave way, and how often the policy was off.
+    refusals, proven : int
+        Solves that were refused, and those of them whose rules were proven to clash; of the others only the chain says
+        that they are what was written.
+    what_ifs : int
+        Solves with a bound that was moved to ask what if.
     policies : set of str
         Fingerprints.
     violation : Fraction
@@ -90,6 +96,9 @@ class Verdict:
     solves: int = 0
     relaxed: int = 0
     bypassed: int = 0
+    refusals: int = 0
+    proven: int = 0
+    what_ifs: int = 0
     policies: set[str] = field(default_factory=set)
     violation: Fraction = ZERO
     distance: Fraction = ZERO
@@ -130,7 +139,7 @@ class _Reader:
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
         self.open = False
-        self.count = 0
+        self.count = self.refused = 0
         self.policies: dict[str, Any] = {}
         self.number = 0
 
@@ -166,7 +175,7 @@ class _Reader:
         self.verdict.findings.append(Finding(self.number, rule, message))
 
     def _line(self, line: Field) -> Iterator[Problem]:
-        kind = line["record"].text("session", "policy", "solve", "end")
+        kind = line["record"].text("session", "policy", "solve", "refusal", "end")
         if (kind == "session") == self.open:
             yield (
                 "chain",
@@ -174,7 +183,7 @@ class _Reader:
             )
         if kind == "session":
             line["format"].text(FORMAT)
-            self.open, self.count, self.policies = True, 0, {}
+            self.open, self.count, self.refused, self.policies = True, 0, 0, {}
             self.verdict.sessions += 1
         elif kind == "policy":
             yield from self._policy(line)
@@ -182,10 +191,15 @@ class _Reader:
             self.count += 1
             self.verdict.solves += 1
             yield from self._solve(read_solve(line))
+        elif kind == "refusal":
+            self.refused += 1
+            self.verdict.refusals += 1
+            yield from self._refusal(read_refusal(line))
         else:
             self.open = False
-            if line["solves"].integer(0, 10**12) != self.count:
-                yield "chain", f"the session counts {line['solves'].value} solves, it has {self.count}"
+            for what, count in (("solves", self.count), ("refusals", self.refused)):
+                if line[what].integer(0, 10**12) != count:
+                    yield "chain", f"the session counts {line[what].value} {what}, it has {count}"
 
     def _policy(self, line: Field) -> Iterator[Problem]:
         fingerprint, content = line["fingerprint"].text(), line["policy"].value
@@ -205,8 +219,8 @@ class _Reader:
             off = is_off(policy)
             if not off:
                 yield from broken_limits(policy, solve)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            yield "policy", f"its content cannot be read: {type(error).__name__}: {error}"
+        except UNREADABLE as error:
+            yield _unreadable(error)
             return
         if off != (solve.proof is None) or off != (solve.status == "bypassed"):
             yield "policy", "is switched off, and yet there is a proof" if off else "is on, and yet there is no proof"
@@ -215,10 +229,38 @@ class _Reader:
             return
         yield from self._proof(solve, solve.proof)
         try:
-            yield from misnamed(policy, solve, solve.proof.program)
+            yield from misnamed(policy, [*solve.positions], solve.proof.program)
             yield from unknown_engine(policy, solve.proof.certificate.engine)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            yield "policy", f"its content cannot be read: {type(error).__name__}: {error}"
+            yield from wrong_residual(policy, solve.weights)
+            if solve.asked is None:
+                yield "asked", "is missing: nothing says what was asked"
+                return
+            self.verdict.what_ifs += solve.asked.what_if
+            yield from _wrong_program(policy, [*solve.positions], solve.asked, solve.proof.program)
+            yield from wrong_targets(policy, [*solve.positions], solve.asked, solve.proof)
+        except UNREADABLE as error:
+            yield _unreadable(error)
+
+    def _refusal(self, refusal: Refusal) -> Iterator[Problem]:
+        if refusal.number != self.refused:
+            yield "chain", f"refusal {refusal.number} stands where refusal {self.refused} should"
+        if refusal.policy not in self.policies:
+            yield "policy", "the refusal's policy is not in the session"
+            return
+        if refusal.kind not in KINDS:
+            yield "refusal", f"is a {refusal.kind}; a solve is refused by {', '.join(KINDS)}"
+        clash, policy = refusal.clash, self.policies[refusal.policy]
+        if clash is None:
+            return
+        problems = [*misstated(clash.program, None)]
+        try:
+            problems += misnamed(policy, refusal.positions, clash.program)
+            problems += _wrong_program(policy, refusal.positions, clash.asked, clash.program)
+        except UNREADABLE as error:
+            problems.append(_unreadable(error))
+        problems += unproven(refusal, clash)
+        yield from problems
+        self.verdict.proven += not problems
 
     def _proof(self, solve: Solve, proof: Proof) -> Iterator[Problem]:
         p, answer, verdict = proof.program, proof.answer, self.verdict
@@ -235,7 +277,7 @@ class _Reader:
         verdict.distance_as_written = max(verdict.distance_as_written, written.distance)
         verdict.moved = max(verdict.moved, within.moved)
         verdict.relaxed += solve.status == "relaxed"
-        yield from _wrong_certificate(proof, within)
+        yield from wrong_certificate(proof, within)
         yield from wrong_table(solve, proof)
         yield from wrong_moves(proof, solve.weights.positions, within.distance)
 
@@ -251,24 +293,14 @@ class _Reader:
             yield "certificate", f"states that no hard rule is overrun by more than {stated}; one is by {shown(worst)}"
 
 
-def _wrong_certificate(proof: Proof, within: Bound) -> Iterator[Problem]:
-    """Yield what a certificate states that is not so, and an answer that is too far from its optimum to be one."""
-    p, stated = proof.program, proof.certificate
-    tolerance = CONIC_DISTANCE_TOLERANCE if p.cones else DISTANCE_TOLERANCE
-    if within.distance > tolerance:
-        yield (
-            "certificate",
-            f"the answer may be {shown(within.distance)} from the optimum; {shown(tolerance)} is allowed",
-        )
-    if not 0 <= stated.distance_bound <= tolerance or stated.tolerance != tolerance or stated.primal_residual < 0:
-        yield "certificate", f"states a distance, or a tolerance, that is not from 0 to {shown(tolerance)}"
-    gap = HALF * softest(p) * stated.distance_bound**2
-    if abs(gap - stated.duality_gap) > STATED_RELATIVE * gap and (gap > GAP_NEAR or stated.duality_gap > GAP_NEAR):
-        yield "certificate", "states a gap and a distance that do not belong together"
-    claimed = stated.distance_bound * (ONE + STATED_RELATIVE) + STATED_NEAR
-    if within.distance > claimed and within.gap > HALF * softest(p) * claimed**2 + judging_noise(p, proof.answer):
-        proven = shown(within.distance)
-        yield "certificate", f"states a distance of {shown(stated.distance_bound)} to the optimum; proven is {proven}"
+def _wrong_program(policy: Any, positions: list[Position], asked: Asked, p: Program) -> Iterator[Problem]:
+    """Yield what is not so in a program, by the policy and what was asked."""
+    yield from wrong_limits(policy, positions, asked, p)
+    yield from wrong_inputs(policy, positions, asked, p)
+
+
+def _unreadable(error: Exception) -> Problem:
+    return "policy", f"its content cannot be read: {type(error).__name__}: {error}"
 
 
 def _lines_before(count: int) -> str:

@@ -25,15 +25,30 @@ def words(path: str, verdict: Verdict) -> list[str]:
         return [first, *(f"  {finding}" for finding in verdict.findings[:MOST_SHOWN]), *more]
     off = f", {verdict.bypassed:,} under a policy that is switched off" if verdict.bypassed else ""
     sessions, policies = _count(verdict.sessions, "session"), _count(len(verdict.policies), "policy", "policies")
-    counted = f"{_count(verdict.solves, 'solve')} ({verdict.relaxed:,} relaxed{off}) in {sessions} under {policies}"
+    what_if = f", {verdict.what_ifs:,} with a bound moved to ask what if" if verdict.what_ifs else ""
+    counted = f"{_count(verdict.solves, 'solve')} ({verdict.relaxed:,} relaxed{off}{what_if})"
+    refused = f" and {_count(verdict.refusals, 'refusal')}" if verdict.refusals else ""
     return [
-        f"HOLDS  {_printable(path)}: {counted}",
+        f"HOLDS  {_printable(path)}: {counted}{refused} in {sessions} under {policies}",
+        *_refusals(verdict),
         f"  no hard rule is overrun by more than {shown(verdict.violation)} of NAV",
         f"  no answer is further from its optimum than {shown(verdict.distance)}, of limits moved by "
         f"{shown(verdict.moved)} at most ({shown(verdict.distance_as_written)} of limits as they are written)",
-        "  every attribution sums, every price is what its rule did, every weight obeys the policy's own numbers",
+        "  every attribution sums, every price is what its rule did, every weight obeys the policy's own numbers,",
+        "  every limit is the policy's, no tighter and no looser",
         f"  last hash {verdict.head}",
     ]
+
+
+def _refusals(verdict: Verdict) -> list[str]:
+    """Say what is known of the refusals: a clash is proven, the rest stands as it was written."""
+    left = verdict.refusals - verdict.proven
+    lines = []
+    if verdict.proven:
+        lines.append(f"  {_count(verdict.proven, 'refusal')}: the rules named are proven to clash")
+    if left:
+        lines.append(f"  {_count(left, 'refusal')}: nothing to prove (bad input, cones, no answer found); chain intact")
+    return lines
 
 
 def unreadable(path: str, error: OSError) -> str:

@@ -54,8 +54,24 @@ def test_a_run_that_fails_leaves_what_it_decided(market, tmp_path):
     floor = {"risk_buckets.custom_rules": {"some": {"symbols": {"WTI": 1.0}, "min": 0.05}}}
     bad = prices.copy()
     bad.loc[bad.index[20:], "WTI"] = np.nan
-    with pytest.raises(pmx.InfeasibleError):
+    with pytest.raises(pmx.InfeasibleError) as caught:
         pmx.backtest(bad, pmx.load_policy().override(floor), targets=targets, journal=path)
     verdict = verify(path)
-    assert verdict.accepted
+    assert [str(finding) for finding in verdict.findings] == []
     assert verdict.solves > 20
+    assert (verdict.refusals, verdict.proven) == (1, 1)
+    *_, last, refusal, _ = lines_of(path)
+    assert (refusal["kind"], refusal["message"]) == ("InfeasibleError", str(caught.value))
+    assert refusal["label"] > last["label"]
+    assert set(refusal["rules"]) == set(caught.value.rules) >= {"custom.some"}
+
+
+def test_a_run_that_is_refused_before_its_first_day_says_why(market, tmp_path):
+    prices, targets = market
+    path = tmp_path / "run.jsonl"
+    with pytest.raises(pmx.DataError) as caught:
+        pmx.backtest(prices, pmx.load_policy(), targets=targets, trade_at="noon", journal=path)
+    refusal = lines_of(path)[2]
+    assert (refusal["record"], refusal["message"], refusal["label"]) == ("refusal", str(caught.value), None)
+    assert (refusal["asked"], refusal["positions"]) == (None, None)
+    assert verify(path).accepted

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -94,13 +95,80 @@ def test_an_error_on_the_way_leaves_a_whole_journal(path, policy):
     with pytest.raises(pmx.DataError):
         run()
     assert verify(path).accepted
-    assert verify(path).solves == 1
+    assert (verify(path).solves, verify(path).refusals) == (1, 1)
 
 
-def test_a_refused_call_writes_nothing(path, policy):
+@pytest.mark.parametrize(
+    ("call", "kind", "how", "said"),
+    [
+        (lambda p, j: pmx.project_to_feasible({"A": math.nan}, p, journal=j), "DataError", "project", "not a finite"),
+        (lambda p, j: pmx.project_to_feasible([0.1], p, journal=j), "DataError", "project", "must be a Series"),
+        (lambda p, j: pmx.solve(p, {"SP500": 1.0}, journal=j), "DataError", "solve", "must be a Series"),
+        (lambda p, j: pmx.solve(p, pd.Series({("no", "SP500"): 1.0}), journal=j), "DataError", "solve", "bucket 'no'"),
+        (
+            lambda p, j: pmx.project_to_feasible({"SP500": 0.1}, p, engine="magic", journal=j),
+            "SolverError", "project", "engine 'magic' does not exist",
+        ),
+        (
+            lambda p, j: pmx.Projector(p, [("ts_core", "SP500")]).solve(pd.Series({"SP500": 1.0}), journal=j),
+            "DataError", "solve", "indexed by",
+        ),
+        (
+            lambda p, j: pmx.Projector(p, [("ts_core", "SP500")]).project(
+                np.array([0.1]), gated={"SP500": "shut"}, lower=np.array([-1.0]), adv=3, nav="a lot", journal=j
+            ),
+            "DataError", "project", "it must be 'reduce_only' or 'exit'",
+        ),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_written_down_with_its_reason_and_what_was_asked(path, policy, call, kind, how, said):
+    with pytest.raises(pmx.PmxError, match=said) as caught:
+        call(policy, path)
+    session, told, refusal, end = lines_of(path)
+    assert [line["record"] for line in (session, told, refusal, end)] == ["session", "policy", "refusal", "end"]
+    assert (refusal["kind"], refusal["message"]) == (kind, str(caught.value))
+    assert (refusal["number"], refusal["policy"], refusal["proof"]) == (1, policy.fingerprint, None)
+    assert refusal["asked"]["how"] == how
+    assert (end["solves"], end["refusals"]) == (0, 1)
+    verdict = verify(path)
+    assert [str(finding) for finding in verdict.findings] == []
+    assert (verdict.solves, verdict.refusals, verdict.proven) == (0, 1, 0)
+
+
+def test_what_was_asked_is_written_as_far_as_it_can_be_read(path, policy):
+    class Odd:
+        def __repr__(self):
+            raise RuntimeError
+
+    projector = pmx.Projector(policy, [("ts_core", "SP500"), ("ts_core", "WTI")])
+    weights = pd.Series({("ts_core", "SP500"): math.inf, ("elsewhere", "X"): math.nan})
     with pytest.raises(pmx.DataError):
+        projector.project(weights, previous=np.array([0.1]), risk_scale={"ts_core": "half"}, adv=Odd(), journal=path)
+    asked = lines_of(path)[2]["asked"]
+    assert asked["weights"] == [[["ts_core", "SP500"], "inf"], [["elsewhere", "X"], "nan"]]
+    assert asked["previous"] == [0.1]
+    assert asked["risk_scale"] == {"ts_core": {"unread": "'half'"}}
+    assert verify(path).accepted
+
+
+def test_a_refusal_that_no_journal_takes_is_raised_all_the_same(path, policy):
+    path.write_bytes(b"symbol,weight\nSP500,0.1\n")
+    with pytest.raises(pmx.DataError, match="not a finite") as caught:
         pmx.project_to_feasible({"SP500": math.nan}, policy, journal=path)
-    assert not path.exists()
+    (note,) = caught.value.__notes__
+    assert note.startswith("this refusal is in no journal: ")
+    assert path.read_bytes() == b"symbol,weight\nSP500,0.1\n"
+
+
+def test_what_an_allocation_was_asked_for_is_written_to_the_last_bit(path, policy):
+    held = {"SP500": 0.1 / 3.0, "WTI": -0.0}
+    pmx.project_to_feasible({"SP500": 0.7 / 3.0, "WTI": 0.2}, policy, previous=held, gated=["WTI"], journal=path)
+    asked = lines_of(path)[2]["asked"]
+    assert asked == {
+        "how": "project", "weights": [0.7 / 3.0, 0.2], "risk_scale": None, "previous": [0.1 / 3.0, -0.0],
+        "gates": {"WTI": "reduce_only"}, "adv": None, "nav": None, "covariance": None, "bounds": None,
+        "engine": "auto", "constraints": [], "warm_start": False, "what_if": False,
+    }  # fmt: skip
 
 
 def test_a_bypassed_solve_says_so(path, policy):

@@ -8,7 +8,7 @@ import pytest
 from zoo.planted import planted
 
 from pmx.projection import certify
-from pmx.projection.journal import program_record
+from pmx.projection.records import program_record
 from pmx.verify.exact import HALF, ROUND_OFF, ZERO, dot, norm_above, root_above, rounded_down, shown, summing, total
 from pmx.verify.field import Field
 from pmx.verify.linear import Map, Sum
