@@ -17,7 +17,8 @@ from pmx.backtest.metrics import check_periods
 from pmx.backtest.recorder import Recorder
 from pmx.backtest.result import BacktestResult
 from pmx.backtest.together import TogetherDays
-from pmx.data import check_prices
+from pmx.data import check_prices, price_findings
+from pmx.data.quality import warn_of
 from pmx.errors import DataError, SignalError
 from pmx.execution import Account, AuditLog, CostModel, Desk, Fills, History, Holdings, Step, default_engines, step
 from pmx.execution.audit_log import auditing
@@ -156,7 +157,7 @@ def backtest(
                     run.day(i)
             i += max(lived, 1)
             advance(max(lived, 1))
-    return run.recorder.result(periods_per_year, run.contributions)
+    return run.recorder.result(periods_per_year, run.contributions, run.findings)
 
 
 class _Run:
@@ -185,6 +186,8 @@ class _Run:
         self.days = self.dates.tolist()
         self.closes = np.ascontiguousarray(self.prices.to_numpy(dtype=np.float64))
         self.rows = row_range(self.dates, start, end)
+        self.findings = price_findings(self.prices.iloc[: self.rows.stop])
+        warn_of(self.findings)
         self.trade_at = trade_at or policy.execution.trade_at
         if self.trade_at not in ("next_close", "close"):
             raise DataError(f"trade_at is {self.trade_at!r}; it must be 'next_close' or 'close'")

@@ -154,7 +154,9 @@ class Recorder:
         if figures is not None:
             self._ledger.add(figures)
 
-    def result(self, periods_per_year: float, contributions: Contributions) -> BacktestResult:
+    def result(
+        self, periods_per_year: float, contributions: Contributions, data_warnings: pd.DataFrame
+    ) -> BacktestResult:
         """Return the tables."""
         lived, decided = self._dates[self._rows], self._dates[self._decided]
         buckets = list(self._policy.risk_buckets.buckets)
@@ -180,6 +182,7 @@ class Recorder:
             last=self._last,
             rf=pd.Series(self._rate, index=lived, name="rf"),
             periods_per_year=periods_per_year,
+            data_warnings=data_warnings,
         )
 
     def _trades(self) -> pd.DataFrame:

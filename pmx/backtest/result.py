@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -71,6 +71,9 @@ class BacktestResult:
         Risk-free simple return of each period, from the cash rate that was run; 0 at the first close.
     periods_per_year : float
         Used by ``metrics``.
+    data_warnings : DataFrame
+        What in the prices is probably a fault, see :func:`pmx.data.price_findings`: ``kind``, ``symbol``, ``date``,
+        ``value``, ``text``.
     """
 
     policy: Policy
@@ -92,6 +95,7 @@ class BacktestResult:
     last: Allocation | None
     rf: pd.Series | float = 0.0
     periods_per_year: float = 252.0
+    data_warnings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __repr__(self) -> str:
         first, last = (f"{day:%Y-%m-%d}" for day in (self.nav.index[0], self.nav.index[-1]))

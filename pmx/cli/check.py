@@ -14,6 +14,9 @@ from pmx.cli.options import SetOption
 from pmx.cli.output import as_json, console
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from pmx.data.quality import Message
     from pmx.linting import Finding, PolicyCheck
 
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
@@ -37,7 +40,11 @@ def check(
         typer.Option(metavar="A,B,...", help="Symbols that there are, so that patterns stand for these alone."),
     ] = None,
     prices: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The same, from the columns of a file of closes.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The same, from the columns of a file of closes, which is checked too: splits, jumps, gaps.",
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check too.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what is worth knowing and no fault.")] = False,
@@ -48,37 +55,56 @@ def check(
     from pmx.policy import parse_override
 
     overrides = dict(parse_override(change) for change in changes or ())
-    found = check_config(directory, overrides, _symbols(symbols, prices))
+    closes = None if prices is None else _read(prices)
+    found = check_config(directory, overrides, _symbols(symbols, closes))
+    questions = [] if closes is None else _questions(closes)
     shown = found.findings if verbose else (*found.errors, *found.warnings)
-    code = _exit_code(found, strict)
+    code = _exit_code(found, strict, questions)
     if form is Format.json:
-        typer.echo(as_json(_content(found, shown, code)))
+        content = _content(found, shown, code)
+        typer.echo(
+            as_json(content if closes is None else content | {"prices": [asked._asdict() for asked in questions]})
+        )
     else:
         for finding in shown:
             _print(finding)
+        for asked in questions:
+            _print_question(asked, str(prices))
         _summarise(found, str(directory or "the shipped policy"), hidden=len(found.findings) - len(shown))
     if code:
         raise typer.Exit(code)
 
 
-def _symbols(listed: str | None, prices: Path | None) -> list[str] | None:
+def _read(prices: Path) -> pd.DataFrame:
+    from pmx.data import read_prices
+
+    return read_prices(prices)
+
+
+def _questions(closes: pd.DataFrame) -> list[Message]:
+    """Return what in the prices is probably a fault, one line a kind."""
+    from pmx.data import price_findings
+    from pmx.data.quality import messages
+
+    return messages(price_findings(closes))
+
+
+def _symbols(listed: str | None, closes: pd.DataFrame | None) -> list[str] | None:
     """Return the symbols that were given, if any were."""
-    if listed is None and prices is None:
+    if listed is None and closes is None:
         return None
     names = [name.strip() for name in (listed or "").split(",")] if listed is not None else []
     if listed is not None and not all(names):
         raise UsageError(f"--symbols {listed!r} holds an empty name; write it like SPY,BIL")
-    if prices is not None:
-        from pmx.data import read_prices
-
-        names += [str(symbol) for symbol in read_prices(prices).columns]
+    if closes is not None:
+        names += [str(symbol) for symbol in closes.columns]
     return names
 
 
-def _exit_code(found: PolicyCheck, strict: bool) -> int:
+def _exit_code(found: PolicyCheck, strict: bool, questions: list[Message]) -> int:
     if found.infeasible:
         return INFEASIBLE
-    return MISTAKE if found.errors or (strict and found.warnings) else 0
+    return MISTAKE if found.errors or (strict and (found.warnings or questions)) else 0
 
 
 def _content(found: PolicyCheck, shown: tuple[Finding, ...], code: int) -> dict[str, Any]:
@@ -108,6 +134,12 @@ def _print(finding: Finding) -> None:
     if finding.multipliers:
         proof = " + ".join(f"{weight:.4g} × {rule}" for rule, weight in finding.multipliers.items())
         screen.print(Text(f"    proof: {proof}", style="dim"), soft_wrap=True)
+
+
+def _print_question(asked: Message, file: str) -> None:
+    line = Text.assemble((f"{file}: ", "bold"), (f"warning [price-{asked.kind}] ", _STYLES["warning"]), asked.text)
+    console().print(line, soft_wrap=True)
+    console().print(Text(f"    remedy: {asked.remedy}"), soft_wrap=True)
 
 
 def _summarise(found: PolicyCheck, name: str, hidden: int) -> None:

@@ -3,6 +3,7 @@
 from pmx.data.by_date import read_cash_rate, read_targets
 from pmx.data.covariance import read_covariance
 from pmx.data.prices import check_prices, read_prices
+from pmx.data.quality import price_findings
 from pmx.data.sample import load_demo_cash_rate, load_demo_prices
 from pmx.data.weights import read_weights
 
@@ -10,6 +11,7 @@ __all__ = [
     "check_prices",
     "load_demo_cash_rate",
     "load_demo_prices",
+    "price_findings",
     "read_cash_rate",
     "read_covariance",
     "read_prices",

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pmx.data import check_prices
+from pmx.data import check_prices, price_findings
+from pmx.data.quality import warn_of
 from pmx.execution.desk import Desk
 from pmx.execution.oversight import at_the_gate
 from pmx.execution.priced_engines import default_engines, fallback_engines
@@ -91,6 +92,7 @@ def signals_today(
     ['SP500', 'too few observations: 123 returns, 500 needed']
     """
     prices = check_prices(prices)
+    warn_of(price_findings(prices))
     symbols = [str(symbol) for symbol in prices.columns]
     speakers = _speakers(policy, symbols, engines, progress)
     desk = Desk(policy, symbols, speakers)

@@ -10,6 +10,7 @@ import pandas as pd
 
 import pmx
 from pmx.backtest import BacktestResult
+from pmx.data.quality import messages
 from pmx.errors import DataError
 from pmx.monitoring import charts, tables
 from pmx.monitoring.page import (
@@ -25,6 +26,9 @@ from pmx.monitoring.page import (
 )
 from pmx.policy import CASH, Policy
 from pmx.projection import Allocation
+
+#: Findings in the prices that the report lists.
+LISTED = 50
 
 
 def write_report(
@@ -82,6 +86,7 @@ def report_html(runs: Mapping[str, BacktestResult], *, title: str = "Backtest", 
         *_rules(result),
         *_cuts(result),
         *_last_decision(result),
+        *_data(result),
         *_policy(result.policy),
         f"<footer>pmx {pmx.__version__} · policy {result.policy.fingerprint[:16]}</footer>",
     ]
@@ -214,6 +219,22 @@ def _gave_way(result: BacktestResult) -> Iterator[str]:
             f"barbell.safe.cap reports only (its penalty is 0): more than {tables.percent(safe.max_weight)} safe means "
             "that little was at risk, which is always allowed."
         )
+
+
+def _data(result: BacktestResult) -> Iterator[str]:
+    """List what in the prices is probably a fault."""
+    if result.data_warnings.empty:
+        return
+    yield heading("Prices to check")
+    yield paragraph(
+        "Figures above rest on these prices as they were given. A crash may look like a fault, and be none."
+    )
+    yield from (
+        paragraph(f"{text[:1].upper()}{text[1:]}; {remedy}.") for _, text, remedy in messages(result.data_warnings)
+    )
+    if len(result.data_warnings) > LISTED:
+        yield paragraph(f"The first {LISTED} of {len(result.data_warnings):,} findings:", "soft")
+    yield table(tables.data_table(result.data_warnings[:LISTED]), text=("kind", "symbol", "date", "what"))
 
 
 def _last_decision(result: BacktestResult) -> Iterator[str]:

@@ -100,6 +100,17 @@ def rules_table(allocation: Allocation) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
+def data_table(findings: pd.DataFrame) -> pd.DataFrame:
+    """Return what in the prices is probably a fault, one row a finding."""
+    shown = {
+        "kind": findings["kind"],
+        "symbol": findings["symbol"],
+        "date": findings["date"].dt.strftime("%Y-%m-%d"),
+        "what": findings["text"],
+    }
+    return pd.DataFrame(shown)
+
+
 def gates_table(result: BacktestResult) -> pd.DataFrame:
     """Return one row for each time that a gate of validation was shut."""
     gates = result.gates

@@ -36,6 +36,9 @@ def symbol_text(label: Any, name: str) -> str:
         return str(label)
     if isinstance(label, Integral) and not isinstance(label, bool):
         return str(int(label))
+    if isinstance(label, tuple):
+        remedy = "with pairs (bucket, symbol), set df.columns = pd.MultiIndex.from_tuples(df.columns)"
+        raise DataError(f"{name}: a symbol is named {label!r}; {remedy}")
     raise DataError(f"{name}: a symbol is named {label!r}; name it by text, such as 'AAPL'")
 
 

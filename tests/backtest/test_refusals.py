@@ -56,7 +56,7 @@ def twice(frame: pd.DataFrame) -> pd.DataFrame:
         ),
         (
             lambda: {"targets": TARGETS.set_axis([("ts_core", "SP500"), "WTI"], axis=1)},
-            r"targets wishes for \('ts_core', 'SP500'\), which has no price column",
+            r"a symbol is named \('ts_core', 'SP500'\); with pairs",
         ),
         (lambda: {"engines": []}, "engines and targets are both given"),
         (lambda: {"trade_at": "open"}, "trade_at is 'open'"),

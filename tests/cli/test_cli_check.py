@@ -1,5 +1,7 @@
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from pmx.linting import CODES
@@ -135,3 +137,33 @@ def test_an_empty_symbol_is_a_usage_error(pmx_command, symbols):
     result = pmx_command("check", "--symbols", symbols)
     assert result.exit_code == 2
     assert "usage error: --symbols" in result.stderr
+
+
+def split_closes(folder):
+    dates = pd.bdate_range("2020-01-01", periods=40, name="date")
+    walk = 100 * np.exp(np.random.default_rng(3).normal(0, 0.01, size=(40, 2)).cumsum(axis=0))
+    walk[20:, 0] /= 4
+    file = folder / "closes.csv"
+    pd.DataFrame(walk, dates, ["SP500", "WTI"]).to_csv(file)
+    return file
+
+
+def test_prices_with_a_split_are_questioned(pmx_command, tmp_path):
+    file = split_closes(tmp_path)
+    result = pmx_command("check", "--prices", file)
+    assert result.exit_code == 0
+    assert (
+        f"{file}: warning [price-split] looks like a split that is not adjusted: SP500 on 2020-01-29" in result.stdout
+    )
+    assert "4:1 split\n    remedy: give adjusted prices, or the ratios as splits" in result.stdout
+    assert pmx_command("check", "--prices", file, "--strict").exit_code == 2
+    [asked] = json.loads(pmx_command("check", "--prices", file, "--format", "json").stdout)["prices"]
+    assert asked["kind"] == "split"
+
+
+def test_a_backtest_of_it_warns_and_its_report_says_so(pmx_command, tmp_path):
+    file = split_closes(tmp_path)
+    result = pmx_command("backtest", "--prices", file, "--out", "run")
+    assert result.exit_code == 0
+    assert result.stderr.count("warning: prices: looks like a split that is not adjusted: SP500 on 2020-01-29") == 1
+    assert "Prices to check" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
