@@ -1,9 +1,12 @@
 """Probable faults of prices are found by symbol and date, and ordinary prices raise none."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import pmx
 from pmx.data import load_demo_prices, price_findings
 from pmx.data.quality import messages, warn_of
 from pmx.errors import PmxWarning
@@ -22,7 +25,12 @@ def kinds(prices):
 
 
 def test_twenty_years_of_indices_and_oil_raise_nothing():
-    assert price_findings(load_demo_prices()).empty  # 1999 to 2018: two crashes, and oil at a quarter of its peak
+    prices = load_demo_prices()  # 1999 to 2018: two crashes, and oil at a quarter of its peak
+    assert price_findings(prices).empty
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = pmx.backtest(prices[-300:], pmx.load_policy(), targets=prices[-300:] * 0.0 + 0.1)
+    assert result.data_warnings.empty
 
 
 def test_ordinary_closes_raise_next_to_nothing():
@@ -125,3 +133,13 @@ def test_one_warning_a_kind_names_the_worst_few():
     assert split.endswith(", and 5 more; give adjusted prices, or the ratios as splits")
     assert frozen.startswith("closes.csv: the same close again and again: S0 is ")
     assert [line.kind for line in messages(price_findings(prices))] == ["split", "frozen"]
+
+
+def test_a_backtest_warns_of_a_split_and_lists_it():
+    prices = walk(n=60, m=2).rename(columns={"S0": "SP500", "S1": "WTI"})
+    prices.iloc[30:, 0] /= 4
+    targets = pd.DataFrame(0.1, prices.index, prices.columns)
+    with pytest.warns(PmxWarning, match="prices: looks like a split that is not adjusted: SP500 on 2015-02-12"):
+        result = pmx.backtest(prices, pmx.load_policy(), targets=targets)
+    assert result.data_warnings[["kind", "symbol"]].to_numpy().tolist() == [["split", "SP500"]]
+    assert pmx.backtest(prices, pmx.load_policy(), targets=targets, end="2015-02-11").data_warnings.empty
