@@ -6,7 +6,8 @@ from pmx.portfolio.fx import FxTable, Quote
 from pmx.portfolio.lots import LinearRules, LotGrid
 from pmx.portfolio.moments import Date
 from pmx.portfolio.nav import Nav, compute_nav, require_currency
-from pmx.portfolio.orders import OrderPlan, SizableAllocation, size_orders
+from pmx.portfolio.order_plan import OrderPlan, SizableAllocation
+from pmx.portfolio.orders import size_orders
 from pmx.portfolio.prices import PriceBook
 from pmx.portfolio.snapshot import UNASSIGNED, PortfolioSnapshot
 

@@ -1,30 +1,37 @@
-"""Whole lots: rounding, and the nearest whole-lot portfolio that obeys linear rules."""
+"""Whole lots: exact quantities, rounding, and the nearest whole-lot portfolio that obeys linear rules."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmx.errors import SolverError
+from pmx.portfolio.lot_search import ROUNDING, SEARCH_TOLERANCE, Found, search
+
+__all__ = ["ROUNDING", "SEARCH_TOLERANCE", "Found", "LinearRules", "LotGrid", "Trading", "distance", "exact"]
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-#: A count this close below a whole number is that number: counts come from divisions.
-ROUNDING = 1e-9
 
-#: Tolerance of the search on a row, fraction of NAV: coarser than that of hard rules, so its answer is checked.
-SEARCH_TOLERANCE = 1e-6
+def exact(units: float) -> Decimal:
+    """Return a quantity as the decimal number that its shortest text shows.
 
-_RELATIVE_GAP = 0.01
-_INFEASIBLE = 2
+    Examples
+    --------
+    >>> exact(0.1) * 3, float(exact(0.1) * 3), 0.1 * 3
+    (Decimal('0.3'), 0.3, 0.30000000000000004)
+    """
+    return Decimal(repr(float(units)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearRules:
-    """Linear rules on unsigned weights ``u``: ``lo ≤ A u ≤ hi`` and ``lower ≤ u ≤ upper``.
+    """Linear rules on unsigned weights ``u``: ``lo ≤ A u ≤ hi``, ``lower ≤ u ≤ upper``, ``½ Σ|u − p| ≤ max``.
 
     Attributes
     ----------
@@ -35,11 +42,15 @@ class LinearRules:
     lo, hi : array, shape (K,), fraction of NAV
         ±inf where there is none.
     hard : array of bool, shape (K,)
-        Rows that may never give way.
+        Rows that may never be exceeded.
     lower, upper : array, shape (n,), fraction of NAV
         Bounds of each position.
     sign : array, shape (n,)
         Signed weight = ``sign · u``.
+    previous : array, shape (n,), or None
+        What turnover is counted from, along ``sign``.
+    turnover_max : float, fraction of NAV
+        A hard limit on turnover; inf where there is none.
     """
 
     names: tuple[str, ...]
@@ -50,11 +61,47 @@ class LinearRules:
     lower: Array
     upper: Array
     sign: Array
+    previous: Array | None = None
+    turnover_max: float = np.inf
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trading:
+    """What purchases and their costs may take of NAV.
+
+    Attributes
+    ----------
+    symbol : array of int, shape (n,)
+        Which symbol each position is in.
+    held : array, shape (n_symbols,), signed fraction of NAV
+        What is held of each symbol, over all buckets.
+    rate : array, shape (n_symbols,)
+        Cost of one side, fraction of the traded value.
+    most : float, fraction of NAV
+        Greatest sum of signed weights and costs.
+    fixed : float, fraction of NAV
+        Costs that are paid in any case, which ``most`` leaves room for.
+    """
+
+    symbol: Index
+    held: Array
+    rate: Array
+    most: float
+    fixed: float = 0.0
+
+    def costs(self, weights: Array) -> float:
+        """Return what it costs to get to signed weights, shape (n,), netted by symbol; fraction of NAV."""
+        after = np.bincount(self.symbol, weights=weights, minlength=self.held.size)
+        return float(self.rate @ np.abs(after - self.held))
+
+    def excess(self, weights: Array) -> float:
+        """Return by how much signed weights and the costs to get there take more than they may; fraction of NAV."""
+        return float(weights.sum()) + self.costs(weights) - self.most
 
 
 @dataclass(frozen=True, eq=False)
 class LotGrid:
-    """The sizes that positions can take: whole multiples of a lot, or any size.
+    """The sizes that positions can take: whole multiples of a lot, any size, or what they are now.
 
     Attributes
     ----------
@@ -62,8 +109,10 @@ class LotGrid:
         Value of one lot; 1 where any size will do; 0 where nothing can be held.
     whole : array of bool, shape (n,)
         Whether the position comes in whole lots.
+    stay : array, shape (n,), unsigned fraction of NAV
+        Where a position is left as it is held; NaN where it is free. None where all are.
     seconds : float
-        Longest search.
+        Longest search, as a last resort: it ends by itself after a number of steps.
 
     Examples
     --------
@@ -74,28 +123,43 @@ class LotGrid:
 
     unit: Array
     whole: Mask
+    stay: Array = field(default_factory=lambda: np.zeros(0))
     seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.stay.size == 0:
+            object.__setattr__(self, "stay", np.full(self.unit.size, np.nan))
+
+    @property
+    def free(self) -> Mask:
+        """Which positions are not left as they are, shape (n,)."""
+        return np.isnan(self.stay)
+
+    def snapped(self, u: Array) -> Array:
+        """Return unsigned weights on the grid, of such as are there but for rounding, shape (n,)."""
+        count = np.round(self._count(u))
+        return np.where(self.free, np.where(self.whole, count * self.unit, u), self.stay)
 
     def toward_zero(self, weights: Array) -> Array:
         """Return signed weights rounded toward zero to whole lots, shape (n,)."""
         count = self._count(weights)
         smaller = np.sign(count) * np.floor(np.abs(count) + ROUNDING)
-        return np.where(self.whole, smaller * self.unit, weights)
+        return self._left(np.where(self.whole, smaller * self.unit, weights), weights)
 
     def toward(self, held: Array, weights: Array) -> Array:
         """Return signed weights rounded to whole lots in the direction of what is held, shape (n,)."""
         count = self._count(weights)
         nearer = np.where(held < weights, np.floor(count + ROUNDING), np.ceil(count - ROUNDING))
-        return np.where(self.whole, nearer * self.unit, weights)
+        return self._left(np.where(self.whole, nearer * self.unit, weights), weights)
 
-    def nearest(self, rules: LinearRules, weights: Array, margin: float = 0.0) -> Array | None:
+    def nearest(
+        self, rules: LinearRules, weights: Array, margin: float = 0.0, trading: Trading | None = None
+    ) -> Found | None:
         r"""Return the nearest portfolio on the grid that obeys the hard rows and the bounds.
 
-        .. math:: \min_{k} \sum_j |\text{unit}_j k_j - u_j| \quad \text{s.t.} \quad
-                  lo \le A\,(\text{unit} \cdot k) \le hi, \; lower \le \text{unit} \cdot k \le upper
+        .. math:: \min \sum_j |x_j - w_j| + \Bigl| \sum_j (x_j - w_j) \Bigr|
 
-        a mixed-integer linear problem, :math:`k_j` whole where the position is, solved until the total distance
-        is within 1 % of the least.
+        over positions, and over cash, which is what they leave.
 
         Parameters
         ----------
@@ -105,32 +169,32 @@ class LotGrid:
             What to be near to.
         margin : float, fraction of NAV
             Room to spare that each row is given.
+        trading : Trading, optional
+            What purchases and their costs may take.
 
         Returns
         -------
-        array, shape (n,), signed fraction of NAV, or None
-            None where no portfolio on the grid obeys. Rows may be overrun by `SEARCH_TOLERANCE`; a margin of
-            that size prevents it.
+        Found or None
+            None where no portfolio on the grid obeys.
 
         Raises
         ------
         SolverError
-            If the search ends without an answer, after ``seconds`` for one.
+            If the search ends without an answer.
         """
-        u = self._search(rules, np.flatnonzero(rules.hard), rules.sign * weights, margin)
-        return None if u is None else rules.sign * u
+        return search(self, rules, np.flatnonzero(rules.hard), rules.sign * weights, trading, margin)
 
-    def conflict(self, rules: LinearRules) -> tuple[str, ...]:
+    def conflict(self, rules: LinearRules, trading: Trading | None = None) -> tuple[str, ...]:
         """Return a minimal set of hard rows that no portfolio on the grid obeys together within the bounds.
 
         To be asked where `nearest` finds nothing. Empty where the bounds alone leave no room. A row stays in the
-        set where the search does not show in time that it can go.
+        set where the search does not show that it can go.
         """
         rows = np.flatnonzero(rules.hard)
         for row in rows.tolist():
             others = rows[rows != row]
             try:
-                redundant = self._search(rules, others, None, 0.0) is None
+                redundant = search(self, rules, others, None, trading, 0.0) is None
             except SolverError:
                 redundant = False
             rows = others if redundant else rows
@@ -139,40 +203,21 @@ class LotGrid:
     def _count(self, weights: Array) -> Array:
         return np.divide(weights, self.unit, out=np.zeros_like(weights), where=self.unit > 0.0)
 
-    def _bounds(self, rules: LinearRules) -> tuple[Array, Array]:
-        """Return the least and greatest count of each position, shape (n,)."""
-        low, high = np.maximum(self._count(rules.lower), 0.0), self._count(rules.upper)
-        low = np.where(self.whole, np.ceil(low - ROUNDING), low)
-        high = np.where(self.whole, np.floor(high + ROUNDING), high)
-        return low, high
+    def _left(self, rounded: Array, weights: Array) -> Array:
+        """Return rounded weights, but for positions that are left as they are."""
+        side = np.where(weights < 0.0, -1.0, 1.0)
+        return np.where(self.free, rounded, side * np.nan_to_num(self.stay))
 
-    def _search(self, rules: LinearRules, rows: NDArray[np.intp], wish: Array | None, margin: float) -> Array | None:
-        """Return unsigned weights that obey the rows, nearest to a wish if there is one; None if none do."""
-        # Deferred, because scipy.optimize takes longer to load than this package.
-        from scipy.optimize import Bounds, LinearConstraint, milp
-        from scipy.sparse import csr_array, diags_array, eye_array, hstack, vstack
 
-        n = self.unit.size
-        low, high = self._bounds(rules)
-        lo, hi = rules.lo[rows] + margin, rules.hi[rows] - margin
-        if (low > high).any() or (lo > hi).any():
-            return None
-        A = csr_array(rules.A[rows] * self.unit)
-        if wish is not None:  # n more variables, the distances: e ≥ unit k − wish, e ≥ wish − unit k
-            unit, one = csr_array(diags_array(self.unit)), csr_array(eye_array(n))
-            A = vstack([hstack([A, csr_array((rows.size, n))]), hstack([unit, one]), hstack([-unit, one])])
-            lo, hi = np.concatenate([lo, wish, -wish]), np.concatenate([hi, np.full(2 * n, np.inf)])
-            low, high = np.concatenate([low, np.zeros(n)]), np.concatenate([high, np.full(n, np.inf)])
-        result = milp(
-            np.concatenate([np.zeros(n), np.ones(low.size - n)]),
-            integrality=np.concatenate([self.whole, np.zeros(low.size - n)]),
-            bounds=Bounds(low, high),
-            constraints=LinearConstraint(A, lo, hi),
-            options={"time_limit": self.seconds, "mip_rel_gap": _RELATIVE_GAP},
-        )
-        if result.x is None:
-            if result.status == _INFEASIBLE:
-                return None
-            raise SolverError(f"whole lots: the search ended without an answer ({result.message}); use smaller lots")
-        count = result.x[:n]
-        return np.asarray(np.where(self.whole, np.round(count), count) * self.unit)
+def distance(weights: Array, wanted: Array) -> float:
+    """Return how far signed weights are from others, over positions and the cash that they leave; fraction of NAV.
+
+    Half of it is the turnover between the two.
+
+    Examples
+    --------
+    >>> distance(np.array([0.3, 0.1]), np.array([0.25, 0.25])).__round__(9)
+    0.3
+    """
+    away = weights - wanted
+    return float(np.abs(away).sum()) + abs(float(away.sum()))

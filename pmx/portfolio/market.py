@@ -6,11 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmx.errors import DataError
+from pmx.portfolio.lots import ROUNDING, exact
 from pmx.portfolio.nav import Marks, nav_at
 from pmx.portfolio.sizing import Sizing
 from pmx.portfolio.snapshot import UNASSIGNED, PortfolioSnapshot, Position
@@ -70,6 +72,18 @@ class Market:
         lots = (self.sizing.lot_of(symbol) for symbol in symbols)
         return np.array([math.nan if lot is None else float(lot) for lot in lots], dtype=np.float64)
 
+    def in_lots(self, symbol: str, units: Decimal) -> tuple[Decimal, bool]:
+        """Return a quantity, exact where it is a whole number of lots but for rounding, and whether it is one.
+
+        Any quantity is one where any fraction will do.
+        """
+        lot = self.sizing.lot_of(symbol)
+        if lot is None:
+            return units, True
+        count = (units / lot).to_integral_value()
+        whole = abs(units / lot - count) <= Decimal(ROUNDING) * max(Decimal(1), abs(count))
+        return (lot * count if whole else units), whole
+
 
 @dataclass(frozen=True, eq=False)
 class Holding:
@@ -81,7 +95,7 @@ class Holding:
         Symbol to the rows of its positions.
     quantity : array, shape (n,), units
         Held for each position.
-    by_symbol : mapping of str to float, units
+    by_symbol : mapping of str to Decimal, units
         Held over all buckets, also of symbols without a position.
     mixed : frozenset of str
         Symbols of which some is held for a bucket without a position, so that ``quantity`` does not say all.
@@ -89,7 +103,7 @@ class Holding:
 
     rows_of: Mapping[str, list[int]]
     quantity: Array
-    by_symbol: Mapping[str, float]
+    by_symbol: Mapping[str, Decimal]
     mixed: frozenset[str]
 
     @classmethod
@@ -103,10 +117,10 @@ class Holding:
         rows_of: dict[str, list[int]] = defaultdict(list)
         for (_, symbol), row in row_of.items():
             rows_of[symbol].append(row)
-        quantity, by_symbol = np.zeros(len(positions)), defaultdict[str, float](float)
+        quantity, by_symbol = np.zeros(len(positions)), defaultdict[str, Decimal](Decimal)
         mixed = set() if residual is None else {residual}
         for (bucket, symbol), units in snapshot.holdings.items():
-            by_symbol[symbol] += units
+            by_symbol[symbol] += exact(units)
             if (bucket, symbol) in row_of:
                 quantity[row_of[bucket, symbol]] += units
             elif bucket == UNASSIGNED and len(rows_of[symbol]) == 1 and symbol != residual:

@@ -1,4 +1,4 @@
-"""How weights become orders: lots and the smallest order, as the policy says or as the caller does."""
+"""How weights become orders: lots, the smallest order and costs, as the policy says or as the caller does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Literal
 
 from pmx.errors import DataError
+from pmx.portfolio.costs import CostModel
 
 if TYPE_CHECKING:
     from pmx.policy import Policy
@@ -30,11 +31,13 @@ class Sizing:
         Of single symbols.
     min_order_nav_frac : float, fraction of NAV
         Smaller orders are not sent.
+    costs : CostModel
+        For which cash is set aside.
 
     Raises
     ------
     DataError
-        If a lot size is not finite and positive, or the fraction lies outside [0, 1].
+        If a lot size is not finite and positive, the fraction lies outside [0, 1], or costs are no cost model.
 
     Examples
     --------
@@ -50,6 +53,7 @@ class Sizing:
     lot_size: Decimal | None = None
     lot_sizes: Mapping[str, Decimal] = field(default_factory=dict)
     min_order_nav_frac: float = 0.0
+    costs: CostModel = field(default_factory=lambda: CostModel(0.0, 0.0))
 
     @classmethod
     def of(
@@ -58,10 +62,11 @@ class Sizing:
         lot_size: float | FromPolicy | None = "policy",
         lot_sizes: Mapping[str, float] | FromPolicy | None = "policy",
         min_order_nav_frac: float | FromPolicy = "policy",
+        costs: CostModel | FromPolicy | None = "policy",
     ) -> Sizing:
-        """Return the policy's ``execution.sizing``, each key replaced by the argument of its name where one is given.
+        """Return the policy's ``execution.sizing`` and costs, each replaced by the argument of its name if it is given.
 
-        Without a policy: any fraction of a unit, and orders of any size.
+        Without a policy: any fraction of a unit, orders of any size, no costs.
         """
         stated = None if policy is None else policy.execution.sizing
         size = (None if stated is None else stated.lot_size) if _from_policy(lot_size) else lot_size
@@ -75,6 +80,7 @@ class Sizing:
             None if size is None else _lot("lot_size", size),
             {symbol: _lot(symbol, lot) for symbol, lot in (sizes or {}).items()},
             least,
+            _costs(policy, costs),
         )
 
     def lot_of(self, symbol: str) -> Decimal | None:
@@ -93,6 +99,16 @@ def _lot(name: str, lot: object) -> Decimal:
         shown = lot if number else repr(lot)
         raise DataError(f"lot size {name} = {shown} must be finite and > 0; leave it out for fractional units")
     return lot if isinstance(lot, Decimal) else Decimal(repr(float(lot)))  # type: ignore[arg-type]
+
+
+def _costs(policy: Policy | None, costs: object) -> CostModel:
+    if costs is None or (policy is None and _from_policy(costs)):
+        return CostModel(0.0, 0.0)
+    if policy is not None and _from_policy(costs):
+        return CostModel.from_policy(policy)
+    if not isinstance(costs, CostModel):
+        raise DataError(f"costs is {costs!r}, must be a CostModel; None sets nothing aside")
+    return costs
 
 
 def _fraction(value: object) -> float:

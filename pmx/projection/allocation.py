@@ -279,7 +279,22 @@ class Allocation:
             )
         owner = np.where(p.hi_owner >= 0, p.hi_owner, p.lo_owner)
         names = tuple(p.rules[int(i)].name for i in owner)
-        return LinearRules(names, p.A, p.lo, p.hi, np.isinf(p.penalty), p.lower, p.upper, p.sign)
+        turnover = p.turnover_max if np.isinf(p.turnover_penalty) else np.inf
+        hard = np.isinf(p.penalty)
+        return LinearRules(names, p.A, p.lo, p.hi, hard, p.lower, p.upper, p.sign, p.previous, turnover)
+
+    def residual_room(self, positions: pd.Series) -> float:
+        """Return the most that the residual symbol may take beside other weights, fraction of NAV; 0 without one.
+
+        Parameters
+        ----------
+        positions : Series by (bucket, symbol)
+            Signed weights; positions not named are zero.
+        """
+        if self.residual_part is None or self.program is None:
+            return 0.0
+        x = positions.reindex(self.index, fill_value=0.0).to_numpy(dtype=np.float64)
+        return self.residual_part.room_beside(self.program.sign * x)
 
     def violations(self, positions: pd.Series) -> pd.Series:
         """Return by how much other weights would break hard rules, rule name → NAV fraction, only those above 1e-9.

@@ -29,6 +29,8 @@ class Residual:
         The volatility cap over the positions and, after them, the symbol's own where it is not among them.
     column : int
         The symbol's own position there.
+    program : Program or None
+        The rules over the same positions; None where the symbol may take nothing.
     """
 
     symbol: str
@@ -36,6 +38,14 @@ class Residual:
     coefficients: Mapping[str, float] = field(default_factory=dict)
     cones: tuple[Cone, ...] = ()
     column: int = 0
+    program: Program | None = None
+
+    def room_beside(self, u: Array) -> float:
+        """Return the most that the symbol may take beside other weights of the positions, unsigned, shape (n,)."""
+        if self.program is None:
+            return 0.0
+        wider = np.append(u, np.zeros(self.program.n - len(u)))
+        return max(room_in(self.program, wider, self.column), 0.0)
 
 
 class ResidualBook:
@@ -88,11 +98,16 @@ class ResidualBook:
         j = self._column
         if program.sign[j] < 0.0:
             return Residual(self.symbol, 0.0)
-        room = min([float(program.upper[j] - u[j]), *_row_room(program, u, j), *_cone_room(program.cones, u, j)])
+        room = room_in(program, u, j)
         coefficients = {rule.name: float(program.A[rule.index, j]) for rule in program.rules if rule.kind == "row"}
         coefficients |= {rule.name: 1.0 for rule in program.rules if rule.kind == "bound" and j in rule.members}
         seen = {name: a for name, a in coefficients.items() if a != 0.0}
-        return Residual(self.symbol, max(room, 0.0), seen, program.cones, j)
+        return Residual(self.symbol, max(room, 0.0), seen, program.cones, j, program)
+
+
+def room_in(program: Program, u: Array, j: int) -> float:
+    """Return by how much one position can grow beside the others until a hard rule or a cone stops it."""
+    return min([float(program.upper[j] - u[j]), *_row_room(program, u, j), *_cone_room(program.cones, u, j)])
 
 
 def _row_room(program: Program, u: Array, j: int) -> list[float]:

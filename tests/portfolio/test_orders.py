@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -11,29 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import optimize
 
 from pmx.errors import DataError, InfeasibleError, SolverError
 from pmx.policy import Policy
-from pmx.portfolio import UNASSIGNED, OrderPlan, PortfolioSnapshot, compute_nav, size_orders
+from pmx.portfolio import UNASSIGNED, CostModel, LinearRules, OrderPlan, PortfolioSnapshot, compute_nav, size_orders
 from pmx.projection import Projector, project_to_feasible, solve
 
 Array = NDArray[np.float64]
 Key = tuple[str, str]
 INF = np.inf
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Linear rules as plain arrays."""
-
-    names: tuple[str, ...]
-    A: Array
-    lo: Array
-    hi: Array
-    hard: NDArray[np.bool_]
-    lower: Array
-    upper: Array
-    sign: Array
 
 
 @dataclass(frozen=True)
@@ -63,10 +50,13 @@ class Weights:
         by_symbol[self.residual_symbol] = by_symbol.get(self.residual_symbol, 0.0) + left - self.cash
         return pd.concat([by_symbol, pd.Series({"CASH": self.cash})])
 
-    def linear_rules(self) -> Rules:
+    def residual_room(self, positions: pd.Series) -> float:
+        return INF
+
+    def linear_rules(self) -> LinearRules:
         n = len(self.given)
         A = np.array([row for row, _, _ in self.rows.values()], dtype=float).reshape(len(self.rows), n)
-        return Rules(
+        return LinearRules(
             tuple(self.rows),
             A,
             np.array([lo for _, lo, _ in self.rows.values()]),
@@ -114,19 +104,30 @@ def check(plan: OrderPlan, snapshot: PortfolioSnapshot, prices: dict[str, float]
     assert allocation.violations(plan.weights).empty
 
 
+def on_grid(plan: OrderPlan, lot: float | None) -> bool:
+    """Whether every quantity, and every order from whole lots, is a whole number of lots in decimal."""
+    if lot is None:
+        return True
+    left = [units for (_, symbol), units in plan.quantities.items() if symbol not in plan.skipped]
+    traded = plan.orders.loc[~plan.orders["symbol"].isin(plan.odd_lots), "quantity"].tolist()
+    return all(Decimal(str(units)) % Decimal(str(lot)) == 0 for units in [*left, *traded])
+
+
 def orders(plan: OrderPlan) -> list[tuple[str, str, float]]:
     return list(plan.orders[["symbol", "side", "quantity"]].itertuples(index=False, name=None))
 
 
-def test_positions_are_rounded_toward_zero_and_the_rest_is_cash() -> None:
+def test_positions_are_rounded_to_the_nearest_whole_lots_and_the_rest_is_cash() -> None:
     allocation = Weights({("core", "SPY"): 0.3, ("core", "VIX"): -0.1}, upper=1.0)
     snapshot, prices = PortfolioSnapshot(10_000.0, {}), {"SPY": 450.0, "VIX": 30.0}
     plan = size_orders(allocation, snapshot, prices, lot_size=1.0)
-    assert orders(plan) == [("VIX", "SELL", 33.0), ("SPY", "BUY", 6.0)]
-    assert plan.cash_after == 10_000.0 - 6 * 450.0 + 33 * 30.0
-    assert plan.quantities.to_dict() == {("core", "SPY"): 6.0, ("core", "VIX"): -33.0}
-    assert plan.orders["notional"].tolist() == [990.0, 2700.0]
-    assert plan.max_deviation == pytest.approx(0.03)
+    assert orders(plan) == [("VIX", "SELL", 34.0), ("SPY", "BUY", 7.0)]
+    assert plan.cash_after == 10_000.0 - 7 * 450.0 + 34 * 30.0
+    assert plan.quantities.to_dict() == {("core", "SPY"): 7.0, ("core", "VIX"): -34.0}
+    assert plan.orders["notional"].tolist() == [1020.0, 3150.0]
+    assert plan.max_deviation == pytest.approx(0.015)
+    assert plan.distance == pytest.approx(0.015 + 0.002 + 0.013)
+    assert plan.proven_nearest
     check(plan, snapshot, prices, allocation)
 
 
@@ -143,7 +144,7 @@ def test_a_symbol_may_have_lots_of_its_own() -> None:
     allocation = Weights({("core", "SPY"): 0.3, ("ngx", "MTNN"): 0.3, ("core", "BTC"): 0.1})
     snapshot, prices = PortfolioSnapshot(10_000.0, {}), {"SPY": 450.0, "MTNN": 7.0, "BTC": 60_000.0}
     plan = size_orders(allocation, snapshot, prices, lot_size=1.0, lot_sizes={"MTNN": 100.0, "BTC": 0.001})
-    assert plan.quantities.to_dict() == {("core", "SPY"): 6.0, ("ngx", "MTNN"): 400.0, ("core", "BTC"): 0.016}
+    assert plan.quantities.to_dict() == {("core", "SPY"): 7.0, ("ngx", "MTNN"): 400.0, ("core", "BTC"): 0.017}
     check(plan, snapshot, prices, allocation)
     only_some = size_orders(allocation, snapshot, prices, lot_sizes={"MTNN": 100.0})
     assert only_some.weights["core", "SPY"] == pytest.approx(0.3, abs=1e-15)
@@ -166,7 +167,11 @@ def test_what_the_allocation_does_not_know_is_sold_odd_lots_and_all() -> None:
     snapshot = PortfolioSnapshot(0.0, {"OLD": 10.5, ("gone", "SPY"): 1.0})
     prices = {"OLD": 20.0, "SPY": 10.0}
     plan = size_orders(allocation, snapshot, prices, lot_size=1.0)
-    assert orders(plan) == [("OLD", "SELL", 10.5), ("SPY", "BUY", 18.0)]
+    assert orders(plan) == [
+        ("OLD", "SELL", 10.5),
+        ("SPY", "BUY", 19.0),
+    ]  # 189 of 220 at 10 each: 18.9 more than are held
+    assert plan.odd_lots == ("OLD",)
     check(plan, snapshot, prices, allocation)
 
 
@@ -284,7 +289,7 @@ def test_the_residual_symbol_takes_what_is_left_above_the_cash() -> None:
     allocation = Weights({("core", "SPY"): 0.25}, residual_symbol="BIL", cash=0.02)
     snapshot, prices = PortfolioSnapshot(1000.0, {}), {"SPY": 90.0, "BIL": 10.0}
     plan = size_orders(allocation, snapshot, prices, lot_size=1.0)
-    assert plan.quantities.to_dict() == {("core", "SPY"): 2.0, (UNASSIGNED, "BIL"): 80.0}
+    assert plan.quantities.to_dict() == {("core", "SPY"): 3.0, (UNASSIGNED, "BIL"): 71.0}
     assert plan.cash_after == 20.0
     check(plan, snapshot, prices, allocation)
     fractional = size_orders(allocation, snapshot, prices)
@@ -382,7 +387,8 @@ def test_every_allocation_knows_its_policy() -> None:
         for answer in answers:
             assert answer.policy is policy
             bought = size_orders(answer, PortfolioSnapshot(1_000.0, {}), prices).quantities.iloc[0]
-            assert bought == math.floor(answer.positions.iloc[0] * 1_000.0 / 3.0 + 1e-9) > 0.0
+            assert abs(bought - answer.positions.iloc[0] * 1_000.0 / 3.0) <= 0.5
+            assert bought.is_integer()
 
 
 def test_orders_are_not_sized_in_another_currency_than_the_policy_s() -> None:
@@ -416,6 +422,290 @@ def test_what_is_neither_held_nor_wanted_needs_no_rate() -> None:
     assert plan.quantities.to_dict() == {("core", "SPY"): 50.0, ("ngx", "MTNN"): 0.0}
 
 
+# Thirty names in 10,000 USD: rounding toward zero leaves 20.9 % idle, and eleven names with nothing.
+PRICES = [1303.61, 63.9, 506.73, 32.66, 24.05, 43.06, 194.01, 66.64, 89.31, 7.77, 85.92, 178.85, 110.12, 144.59, 58.05]
+PRICES += [40.14, 408.11, 40.57, 118.19, 61.66, 148.51, 80.88, 390.33, 50.57, 151.35, 14.51, 36.56, 25.97, 1009.16]
+PRICES += [80.46]
+SHARES = [
+    0.0372,
+    0.0425,
+    0.0626,
+    0.0015,
+    0.0195,
+    0.0051,
+    0.0033,
+    0.0347,
+    0.0172,
+    0.1497,
+    0.1215,
+    0.0168,
+    0.0377,
+    0.0051,
+]
+SHARES += [
+    0.0305,
+    0.0189,
+    0.0303,
+    0.0064,
+    0.1095,
+    0.0081,
+    0.0501,
+    0.005,
+    0.0014,
+    0.0082,
+    0.0121,
+    0.0334,
+    0.0662,
+    0.0244,
+]
+SHARES += [0.041, 0.0001]
+THIRTY = Weights({("core", f"S{i:02}"): share for i, share in enumerate(SHARES)})
+QUOTES = {f"S{i:02}": price for i, price in enumerate(PRICES)}
+
+
+def greedily_filled(weights: Array, unit: Array) -> Array:
+    """Round down, then buy whatever is furthest below its weight, as long as there is cash for a lot."""
+    count = np.floor(weights / unit + 1e-9)
+    while True:
+        left = 1.0 - float(count @ unit)
+        affordable = np.flatnonzero(unit <= left)
+        if not len(affordable):
+            return count
+        count[affordable[np.argmax((weights - count * unit)[affordable] / unit[affordable])]] += 1.0
+
+
+def test_whole_lots_are_nearer_than_a_greedy_fill() -> None:
+    weights, unit = np.array(SHARES), np.array(PRICES) / 10_000.0
+    down, filled = np.floor(weights / unit + 1e-9), greedily_filled(weights, unit)
+    assert (round(1.0 - float(down @ unit), 3), int((down == 0.0).sum())) == (0.209, 11)
+    assert round(10_000.0 * (1.0 - float(filled @ unit)), 2) == 6.49
+    assert round(float(np.abs(filled * unit - weights).sum()), 3) == 0.189
+
+    plan = size_orders(THIRTY, PortfolioSnapshot(10_000.0, {}), QUOTES, lot_size=1.0)
+    away = np.abs(plan.weights.to_numpy() - weights).sum()
+    assert away <= 0.189
+    assert 0.0 <= plan.cash_after <= 60.0
+    assert plan.distance == pytest.approx(away + plan.cash_after / 10_000.0)
+    assert plan.distance <= float(np.abs(filled * unit - weights).sum()) + 1.0 - float(filled @ unit)
+    assert plan.proven_nearest
+    check(plan, PortfolioSnapshot(10_000.0, {}), QUOTES, THIRTY)
+
+
+def nearest_by_another_formulation(weights: Array, unit: Array, rate: float, caps: list[tuple[Array, float]]) -> float:
+    """The least distance by scipy, with counts and the distance of each position as variables."""
+    n, one = len(weights), np.ones((1, 1))
+    eye, none = np.eye(n), np.zeros((n, 1))
+    rows = [np.hstack([np.diag(unit), eye, none]), np.hstack([-np.diag(unit), eye, none])]
+    lo = [weights, -weights, np.array([weights.sum()])]
+    rows.append(np.hstack([unit[None], np.zeros((1, n)), one]))  # cash above weight
+    rows += [np.hstack([(inside * unit)[None], np.zeros((1, n)), 0 * one]) for inside, _ in caps]
+    rows.append(np.hstack([(1.0 + rate) * unit[None], np.zeros((1, n)), 0 * one]))
+    top = [*(cap for _, cap in caps), 1.0]
+    answer = optimize.milp(
+        np.concatenate([np.zeros(n), np.ones(n + 1)]),
+        integrality=np.concatenate([np.ones(n), np.zeros(n + 1)]),
+        constraints=optimize.LinearConstraint(
+            np.vstack(rows),
+            np.concatenate([*lo, np.full(len(top), -INF)]),
+            np.concatenate([np.full(2 * n + 1, INF), top]),
+        ),
+        options={"mip_rel_gap": 1e-6},
+    )
+    return float(answer.fun)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whole_lots_agree_with_another_formulation(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, rate = 12, 0.002
+    weights, unit = rng.dirichlet(np.ones(n)), rng.uniform(0.01, 0.15, n)
+    inside = (rng.random(n) < 0.5).astype(float)
+    cap = float(inside @ weights) + 0.01
+    allocation = Weights(
+        {("a", f"S{i:02}"): w for i, w in enumerate(weights.tolist())}, {"a.cap": (inside.tolist(), -INF, cap)}
+    )
+    prices = {f"S{i:02}": size * 1_000.0 for i, size in enumerate(unit.tolist())}
+    snapshot = PortfolioSnapshot(1_000.0, {})
+    plan = size_orders(allocation, snapshot, prices, lot_size=1.0, costs=CostModel(1e4 * rate, 0.0))
+    best = nearest_by_another_formulation(weights, unit, rate, [(inside, cap)])
+    assert plan.distance == pytest.approx(best, abs=2e-4)
+    assert plan.least_distance <= best + 1e-6
+    assert plan.proven_nearest
+    assert plan.cash_after >= 0.0
+    assert plan.costs == pytest.approx(rate * plan.orders["notional"].sum())
+
+
+def test_quantities_are_decimal() -> None:
+    allocation = Weights({("a", "X"): 0.3, ("a", "Y"): 0.7})
+    prices, lots = {"X": 1.0, "Y": 1.0}, {"X": 0.1, "Y": 0.05}
+    plan = size_orders(allocation, PortfolioSnapshot(1.0, {}), prices, lot_sizes=lots)
+    assert [str(units) for units in plan.quantities] == ["0.3", "0.7"]  # 3 * 0.1 is 0.30000000000000004
+    held = {("a", "X"): 0.1 + 0.2, ("a", "Y"): 0.1}  # a lot that came from such a product is whole all the same
+    more = size_orders(
+        Weights({("a", "X"): 0.4, ("a", "Y"): 0.6}), PortfolioSnapshot(0.6, held), prices, lot_sizes=lots
+    )
+    assert orders(more) == [("X", "BUY", 0.1), ("Y", "BUY", 0.5)]
+    assert more.odd_lots == ()
+
+
+@given(seed=st.integers(0, 2**32 - 1), lot=st.sampled_from([1e-8, 0.001, 0.01, 0.05, 0.1, 0.25, 3.0, 100.0]))
+@settings(max_examples=40, deadline=None)
+def test_every_quantity_lies_on_the_grid_of_lots(seed: int, lot: float) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.ones(6))[:5]
+    allocation = Weights({("a", f"S{i}"): w for i, w in enumerate(weights.tolist())})
+    prices = {f"S{i}": price for i, price in enumerate(rng.uniform(0.01, 0.1, 5).round(4).tolist())}
+    snapshot = PortfolioSnapshot(1_000.0 * lot, {f"S{i}": float(Decimal(str(lot)) * i) for i in range(3)})
+    plan = size_orders(allocation, snapshot, prices, lot_size=lot)
+    assert on_grid(plan, lot)
+    assert plan.odd_lots == ()
+    check(plan, snapshot, prices, allocation)
+
+
+COSTLY = CostModel(30.0, 20.0, {"Z": 200.0})
+
+
+@given(seed=st.integers(0, 2**32 - 1), lot=st.sampled_from([None, 1.0, 10.0]), small=st.sampled_from([0.0, 0.02]))
+@settings(max_examples=60, deadline=None)
+def test_cash_for_costs_is_set_aside(seed: int, lot: float | None, small: float) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.ones(4)) * rng.choice([1.0, 1.0, 0.9])  # often all of NAV
+    allocation = Weights(dict(zip(KEYS, weights.tolist(), strict=True)), upper=0.9)
+    prices = dict(zip("XYZO", rng.uniform(1.0, 50.0, 4).tolist(), strict=True))
+    held = {key: float(rng.integers(0, 60)) for key in [*KEYS, ("old", "O")] if rng.random() < 0.6}
+    snapshot = PortfolioSnapshot(float(rng.choice([0.0, 200.0, 20_000.0])) + 1e-3, held)
+    plan = size_orders(allocation, snapshot, prices, lot_size=lot, min_order_nav_frac=small, costs=COSTLY)
+    notional = dict(zip(plan.orders["symbol"], plan.orders["notional"], strict=True))
+    assert plan.costs == pytest.approx(sum(COSTLY.rate(symbol) * value for symbol, value in notional.items()))
+    nav = compute_nav(snapshot, prices).total
+    assert plan.cash_after >= -1e-11 * nav
+    assert plan.cash_after + plan.costs + plan.weights.sum() * nav == pytest.approx(nav)
+    again = size_orders(allocation, snapshot, prices, lot_size=lot, min_order_nav_frac=small, costs=COSTLY)
+    assert again.orders.equals(plan.orders)
+    assert again.quantities.equals(plan.quantities)
+
+
+def test_costs_are_paid_out_of_purchases_in_proportion_where_any_size_will_do() -> None:
+    allocation = Weights({("a", "X"): 0.5, ("a", "Y"): 0.3, ("a", "Z"): 0.2})
+    snapshot, prices = PortfolioSnapshot(500.0, {("a", "X"): 500.0}), dict.fromkeys("XYZ", 1.0)
+    plan = size_orders(allocation, snapshot, prices, costs=CostModel(100.0, 0.0))
+    bought = 500.0 / 1.01
+    assert plan.quantities.tolist() == pytest.approx([500.0, 0.6 * bought, 0.4 * bought])
+    assert plan.costs == pytest.approx(500.0 - bought)
+    assert plan.cash_after == pytest.approx(0.0, abs=1e-8)
+
+
+def test_the_policy_s_costs_and_least_cash_are_kept() -> None:
+    policy = Policy.from_mapping(
+        {
+            "risk_buckets": {
+                "portfolio": {"cash_min": 0.05},
+                "buckets": {"safe": {"role": "safe", "base_nav_frac": 1.0, "symbols": ["BIL"]}},
+            },
+            "execution": {"costs": {"commission_bps": 40.0, "half_spread_bps": 10.0}, "sizing": {"lot_size": 1}},
+            "barbell": {"safe_bucket": {"symbols": ["BIL"], "min_weight": 0.5}},
+        }
+    )
+    index = pd.MultiIndex.from_tuples([("safe", "BIL")], names=["bucket", "symbol"])
+    allocation = solve(policy, pd.Series([1.0], index=index))
+    assert allocation.positions.iloc[0] == pytest.approx(0.95)
+    plan = size_orders(allocation, PortfolioSnapshot(1_000.0, {}), {"BIL": 1.0})
+    assert orders(plan) == [("BIL", "BUY", 945.0)]  # 945 and half a per cent of it; 946 would leave 49.27
+    assert (plan.costs, plan.cash_after) == (pytest.approx(4.725), pytest.approx(50.275))
+    free = size_orders(allocation, PortfolioSnapshot(1_000.0, {}), {"BIL": 1.0}, costs=None)
+    assert orders(free) == [("BIL", "BUY", 950.0)]
+    with pytest.raises(DataError, match=r"costs is 0\.01, must be a CostModel"):
+        size_orders(allocation, PortfolioSnapshot(1_000.0, {}), {"BIL": 1.0}, costs=0.01)  # type: ignore[arg-type]
+
+
+def test_an_odd_lot_is_left_until_whole_lots_are_nearer() -> None:
+    prices, lots = {"X": 1.0, "Y": 1.0}, {"lot_size": 10.0}
+    held = {("a", "X"): 37.0, ("a", "Y"): 37.0}
+    plan = size_orders(Weights({("a", "X"): 0.36, ("a", "Y"): 0.61}), PortfolioSnapshot(26.0, held), prices, **lots)
+    assert plan.quantities.to_dict() == {("a", "X"): 37.0, ("a", "Y"): 60.0}
+    assert orders(plan) == [("Y", "BUY", 23.0)]
+    assert (plan.skipped, plan.odd_lots) == (("X",), ("Y",))
+    as_it_is = size_orders(Weights({("a", "X"): 0.37, ("a", "Y"): 0.37}), PortfolioSnapshot(26.0, held), prices, **lots)
+    assert orders(as_it_is) == []
+    assert as_it_is.skipped == ()
+    capped = Weights({("a", "X"): 0.36, ("a", "Y"): 0.37}, {"symbol.X.cap": ([1.0, 0.0], -INF, 0.36)})
+    sold = size_orders(capped, PortfolioSnapshot(26.0, held), prices, **lots)
+    assert sold.quantities["a", "X"] == 30.0
+
+
+def test_rounding_up_breaks_no_restriction() -> None:
+    buckets = {"core": {"role": "risk", "base_nav_frac": 0.4}, "hedge": {"role": "risk", "base_nav_frac": 0.1}}
+    policy = Policy.from_mapping(
+        {
+            "risk_buckets": {"buckets": buckets},
+            "barbell": {
+                "safe_bucket": {"min_weight": 0.5},
+                "risk_bucket": {"max_weight": 0.5},
+                "symbol_caps": {"CAP": 0.139},
+            },
+            "execution": {"sizing": {"lot_size": 1}},
+        }
+    )
+    keys = [("core", "CAP"), ("core", "KEPT"), ("core", "GONE"), ("hedge", "FREE")]
+    index = pd.MultiIndex.from_tuples(keys, names=["bucket", "symbol"])
+    previous = pd.Series([0.0, 0.069, 0.05, 0.0], index=index)
+    allocation = solve(
+        policy,
+        pd.Series([0.4, 0.3, 0.3, 1.0], index=index),
+        previous=previous,
+        gated={"KEPT": "reduce_only", "GONE": "exit"},
+    )
+    snapshot = PortfolioSnapshot(881.0, {("core", "KEPT"): 6.9, ("core", "GONE"): 5.0})
+    plan = size_orders(allocation, snapshot, {"CAP": 20.0, "KEPT": 10.0, "GONE": 10.0, "FREE": 7.0})
+    assert plan.quantities["core"].to_dict() == {
+        "CAP": 6.0,  # 6.95 by weight, and 7 would break the cap
+        "KEPT": 6.9,  # 7 would be more than is held
+        "GONE": 0.0,
+    }
+    assert allocation.violations(plan.weights).empty
+
+
+def test_the_residual_symbol_keeps_to_its_cap_beside_rounded_positions() -> None:
+    policy = Policy.from_mapping(
+        {
+            "risk_buckets": {
+                "portfolio": {"residual_symbol": "BIL"},
+                "buckets": {
+                    "safe": {"role": "safe", "base_nav_frac": 0.7, "max_nav_frac": 0.7, "symbols": ["BIL", "SHY"]},
+                    "core": {"role": "risk", "base_nav_frac": 0.2},
+                },
+            },
+            "barbell": {"safe_bucket": {"symbols": ["BIL", "SHY"], "min_weight": 0.6}},
+            "execution": {"sizing": {"lot_size": 1}},
+        }
+    )
+    index = pd.MultiIndex.from_tuples([("safe", "SHY"), ("core", "SPY")], names=["bucket", "symbol"])
+    allocation = solve(policy, pd.Series([0.24, 0.5], index=index))
+    for shy in (180.0, 140.0, 100.0, 60.0):
+        plan = size_orders(allocation, PortfolioSnapshot(1_000.0, {}), {"SHY": shy, "SPY": 45.0, "BIL": 9.0})
+        bil = plan.weights[UNASSIGNED, "BIL"]
+        assert plan.weights["safe", "SHY"] + bil <= 0.7 + 1e-9
+        assert plan.cash_after >= 0.0
+
+
+@given(seed=st.integers(0, 2**32 - 1), lot=st.sampled_from([None, 1.0]))
+@settings(max_examples=40, deadline=None)
+def test_costs_of_the_residual_symbol_are_paid_too(seed: int, lot: float | None) -> None:
+    rng = np.random.default_rng(seed)
+    spy, own = float(rng.uniform(0.1, 0.6)), float(rng.choice([0.0, 0.2]))
+    allocation = Weights({("core", "SPY"): spy, ("safe", "BIL"): own}, residual_symbol="BIL", cash=0.02)
+    held = {("core", "SPY"): float(rng.integers(0, 9)), "BIL": float(rng.integers(0, 60)), ("safe", "BIL"): 10.0}
+    snapshot, prices = PortfolioSnapshot(200.0, held), {"SPY": 90.0, "BIL": 10.0}
+    plan = size_orders(allocation, snapshot, prices, lot_size=lot, costs=CostModel(100.0, 0.0))
+    nav = compute_nav(snapshot, prices).total
+    assert plan.costs == pytest.approx(0.01 * plan.orders["notional"].sum())
+    assert plan.cash_after + plan.costs + plan.weights.sum() * nav == pytest.approx(nav)
+    assert plan.cash_after >= 0.0
+    if (UNASSIGNED, "BIL") in plan.weights.index:
+        assert plan.cash_after >= 0.02 * nav - 1e-6
+        assert plan.cash_after <= 0.02 * nav + (1e-6 if lot is None else 10.2)
+
+
 KEYS = [("a", "X"), ("a", "Y"), ("b", "X"), ("b", "Z")]
 
 
@@ -438,9 +728,7 @@ def test_any_plan_reconciles_and_obeys(seed: int, lot: float | None, small: floa
     snapshot = PortfolioSnapshot(20_000.0, held)
     plan = size_orders(allocation, snapshot, prices, lot_size=lot, min_order_nav_frac=small)
     check(plan, snapshot, prices, allocation)
-    if lot is not None:
-        for (_, symbol), units in plan.quantities.items():
-            assert units % lot == 0.0 or symbol in plan.skipped
+    assert on_grid(plan, lot)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
