@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pmx.linting import PolicyCheck, check_policy
     from pmx.policy import Policy, load_policy
     from pmx.portfolio import PortfolioSnapshot, compute_nav, size_orders
-    from pmx.projection import Allocation, Certificate, Journal, Projector, Status, project_to_feasible, solve
+    from pmx.projection import Allocation, Certificate, Journal, Projector, Status, project_to_feasible, replay, solve
     from pmx.risk import (
         BarbellConstraint,
         BucketRiskState,
@@ -60,6 +60,7 @@ _HOME = {
     "Projector": "pmx.projection",
     "Status": "pmx.projection",
     "project_to_feasible": "pmx.projection",
+    "replay": "pmx.projection",
     "solve": "pmx.projection",
     "BarbellConstraint": "pmx.risk",
     "BucketRiskState": "pmx.risk",
@@ -103,6 +104,7 @@ __all__ = [
     "compute_scaling_factor",
     "load_policy",
     "project_to_feasible",
+    "replay",
     "size_orders",
     "solve",
 ]

@@ -17,6 +17,10 @@ from pmx.cli.forecast_report import forecast_report
 from pmx.cli.health import EXITS as HEALTH_EXITS
 from pmx.cli.health import health
 from pmx.cli.options import ForceOption
+from pmx.cli.policy import EXITS as DIFF_EXITS
+from pmx.cli.policy import diff, policy
+from pmx.cli.replay import EXITS as REPLAY_EXITS
+from pmx.cli.replay import replay
 from pmx.cli.signals import signals
 from pmx.cli.solve import solve
 from pmx.cli.verify import EXITS, verify
@@ -113,6 +117,21 @@ app.command(
     ),
 )(compare_sequential)
 app.command(epilog="\n\n".join(["Examples:", "pmx verify run.jsonl", EXITS]))(verify)
+app.command(
+    epilog="\n\n".join(["Examples:", "pmx replay run.jsonl", "pmx replay run.jsonl --config my_policy", REPLAY_EXITS])
+)(replay)
+policy.command(
+    epilog="\n\n".join(
+        [
+            "Examples:",
+            "pmx policy diff config my_policy",
+            "pmx policy diff shipped my_policy --format csv",
+            "pmx policy diff config/barbell.yml my_policy/barbell.yml",
+            DIFF_EXITS,
+        ]
+    )
+)(diff)
+app.add_typer(policy, name="policy")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import cached_property, lru_cache
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmx.policy.consistency import problems_of
 from pmx.policy.frozen_dict import FrozenDict
@@ -28,6 +28,9 @@ from pmx.policy.schema import (
     SignalRouting,
 )
 from pmx.policy.validation import locate, validate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +145,24 @@ execution, options_config
             sources = {name: where for name, where in sources.items() if not name.startswith(f"{key}.")}
             sources |= dict.fromkeys((key, *_dotted(value, key)), "override")
         return Policy.from_mapping(data, sources=sources)
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Where each dotted key was given, with the folder; keys that are not here have their default."""
+        return self._sources
+
+    def diff(self, other: Policy) -> pd.DataFrame:
+        """Return each key that another, later policy has otherwise; see :func:`pmx.policy.policy_diff`.
+
+        Examples
+        --------
+        >>> later = Policy().override({"barbell.risk_bucket.max_weight": 0.3})
+        >>> Policy().diff(later)[["key", "change", "before", "after"]].values.tolist()
+        [['barbell.risk_bucket.max_weight', 'loosened', 0.25, 0.3]]
+        """
+        from pmx.policy.diff import policy_diff
+
+        return policy_diff(self, other)
 
     def source(self, key: str) -> str:
         """Return where a value came from: ``"barbell.yml:12"``, ``"python"``, ``"override"``, ``"default"``.

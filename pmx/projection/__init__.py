@@ -10,6 +10,7 @@ from pmx.projection.journal import Journal, recorded, recording, refusing
 from pmx.projection.one_off import by_position, project_to_feasible, solve
 from pmx.projection.program import Cone, Point, Program, RuleRecord
 from pmx.projection.projector import Projector
+from pmx.projection.replaying import Replay, ReplayedLine, replay
 from pmx.projection.rules import RuleBook
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "Point",
     "Program",
     "Projector",
+    "Replay",
+    "ReplayedLine",
     "RuleBook",
     "RuleRecord",
     "Status",
@@ -33,5 +36,6 @@ __all__ = [
     "recorded",
     "recording",
     "refusing",
+    "replay",
     "solve",
 ]

@@ -159,7 +159,8 @@ def _gates(asked: Asked) -> Any:
     if asked.universe is None:
         return None if asked.given.gated is None else unread(asked.given.gated)
     if asked.inputs is not None:
-        known = set(asked.universe.symbols)
+        # What stands in for cash may be gated too, though it is no position.
+        known = {*asked.universe.symbols, asked.universe.policy.risk_buckets.portfolio.residual_symbol}
         return {str(s): str(mode) for s, mode in asked.inputs.gates.items() if s in known}
     try:
         return {str(s): str(mode) for s, mode in asked.universe.gates(asked.given.gated).items()}

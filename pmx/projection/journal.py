@@ -84,7 +84,7 @@ class Journal:
             raise LedgerError(
                 f"journal {self.path} cannot be written ({error.strerror}); name another place"
             ) from error
-        self._append({"record": "session", "format": FORMAT, "versions": _versions(), "machine": _machine()})
+        self._append({"record": "session", "format": FORMAT, "versions": versions(), "machine": machine()})
 
     def write(self, allocation: Allocation, policy: Policy, *, label: str | None = None) -> None:
         """Append a solve.
@@ -264,16 +264,17 @@ def _last_hash(path: Path) -> str:
     return head
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
     """Return what bits of an answer may depend on beside versions: compiled code uses what a processor has."""
     return {"system": platform.system(), "processor": platform.machine()}
 
 
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that an answer comes from."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            versions[package] = version(package)
+            found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return versions
+    return found
