@@ -92,7 +92,11 @@ class Contributions:
         if gone.any():
             self.held = _where(self.held, ~gone)
 
-    def earn(self, account: Account, marks: Array, nav: float, rate: float) -> None:
+    def split(self, ratios: Array) -> None:
+        """Turn each unit of a position into ``ratios`` units, shape (n,)."""
+        self.held = self.held._replace(amount=self.held.amount * ratios[self.held.position])
+
+    def earn(self, account: Account, marks: Array, nav: float, rate: float, dividends: Array | float = 0.0) -> None:
         """Add up the day, just after the account was marked.
 
         Parameters
@@ -100,15 +104,17 @@ class Contributions:
         account : Account
             Its quantities are those held over the day.
         marks : array, shape (n_symbols,)
-            Its marks a day ago.
+            Its marks a day ago, of the units of today.
         nav : float, base currency
             Its value a day ago.
         rate : float
             Return of cash since then.
+        dividends : array, shape (n_symbols,), or 0
+            Cash for each unit over the day.
         """
         out = np.empty(self.size)
         kernel("moving", "earn")(
-            self.held, account.quantities, account.column, marks, account.marks, rate, nav, self.total, out
+            self.held, account.quantities, account.column, marks, account.marks + dividends, rate, nav, self.total, out
         )
         self._earned.append(out)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from pmx.backtest.action_book import ActionBook
 from pmx.backtest.contributions import Contributions
 from pmx.backtest.inputs import cost_model, day, interest_rates, row_range, target_frame, traded_values
 from pmx.backtest.metrics import check_periods
@@ -18,6 +19,7 @@ from pmx.backtest.recorder import Recorder
 from pmx.backtest.result import BacktestResult
 from pmx.backtest.together import TogetherDays
 from pmx.data import check_prices, price_findings
+from pmx.data.corporate_actions import as_held, corporate_actions
 from pmx.data.quality import warn_of
 from pmx.errors import DataError, SignalError
 from pmx.execution import Account, AuditLog, CostModel, Desk, Fills, History, Holdings, Step, default_engines, step
@@ -47,6 +49,8 @@ def backtest(
     start: Any = None,
     end: Any = None,
     adv: pd.DataFrame | None = None,
+    splits: pd.DataFrame | None = None,
+    dividends: pd.DataFrame | None = None,
     periods_per_year: float = 252.0,
     journal: Journal | str | PathLike[str] | None = None,
     audit: AuditLog | str | PathLike[str] | None = None,
@@ -56,7 +60,8 @@ def backtest(
 
     At each close, in this order:
 
-    1. cash earns interest for the calendar days since the last close, at the rate known then;
+    1. cash earns interest for the calendar days since the last close, at the rate known then; units split, and pay
+       dividends, where ``splits`` and ``dividends`` say so;
     2. holdings are marked to the close; a symbol without a price keeps its last mark, and is sold at it after more than
        ``execution.max_stale_bars`` such rows;
     3. what was decided at the last close is traded at this one: each position to its weight of the NAV before costs,
@@ -64,9 +69,12 @@ def backtest(
     4. the next weights are decided, on rows up to this close alone. With ``trade_at="close"`` they are traded at once,
        at the very close that they rest on, as only an order on the close could; step 3 then has nothing to do.
 
-    .. math:: V_t = V_{t-1} + \sum_j q_j (p_{j,t} - p_{j,t-1}) + c \, \rho \, \Delta - \text{costs}
+    .. math:: V_t = V_{t-1} + \sum_j q_j (p_{j,t} - p_{j,t-1}) + c \, \rho \, \Delta
+        + \text{dividends} - \text{costs}
 
-    with quantities q and cash c held from the last close, and interest of ρ for each of Δ calendar days.
+    with quantities q and cash c held from the last close, in the units of today, and interest of ρ for each of Δ
+    calendar days. Engines and risk models see prices whose returns are those earned, splits and dividends reinvested;
+    what became known later never changes them.
 
     Parameters
     ----------
@@ -95,6 +103,12 @@ def backtest(
         First and last close of the run; engines see all earlier rows.
     adv : DataFrame, date × symbol, base currency a day, optional
         Average daily value traded as known at each date, for ``liquidity.participation``.
+    splits : DataFrame, date × symbol, or long with columns date, symbol, ratio; optional
+        Units for one held the day before: 4 for a 4:1 split, 0.1 for a 1:10 reverse split; missing or 0 for none. For
+        prices that are not adjusted: quantities are multiplied before they are marked on that date.
+    dividends : DataFrame, date × symbol, or long with columns date, symbol, amount; optional
+        Cash for one unit, base currency, by ex-date; missing or 0 for none. Paid that day on what was held at the close
+        before, after a split on the same day; who is short pays.
     periods_per_year : float
         For the metrics.
     journal : Journal or path-like, optional
@@ -141,8 +155,8 @@ def backtest(
     check_periods(periods_per_year)
     with refusing(policy, journal):
         run = _Run(
-            prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv,
-            judge=audit is not None, progress=progress,
+            prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv, splits,
+            dividends, judge=audit is not None, progress=progress,
         )  # fmt: skip
     with (
         counting("backtest", len(run.rows), progress) as advance,
@@ -157,7 +171,7 @@ def backtest(
                     run.day(i)
             i += max(lived, 1)
             advance(max(lived, 1))
-    return run.recorder.result(periods_per_year, run.contributions, run.findings)
+    return run.recorder.result(periods_per_year, run.contributions, run.findings, run.actions.table())
 
 
 class _Run:
@@ -176,6 +190,8 @@ class _Run:
         start: Any,
         end: Any,
         adv: pd.DataFrame | None,
+        splits: pd.DataFrame | None,
+        dividends: pd.DataFrame | None,
         *,
         judge: bool,
         progress: bool,
@@ -186,7 +202,12 @@ class _Run:
         self.days = self.dates.tolist()
         self.closes = np.ascontiguousarray(self.prices.to_numpy(dtype=np.float64))
         self.rows = row_range(self.dates, start, end)
-        self.findings = price_findings(self.prices.iloc[: self.rows.stop])
+        actions = corporate_actions(self.prices, splits, dividends)
+        self.actions = ActionBook(actions, self.dates)
+        self.seen = self.prices if actions is None else as_held(self.prices, actions)
+        self.seen_closes = self.seen.to_numpy(dtype=np.float64)
+        unsplit = self.prices if actions is None else as_held(self.prices, actions.without_dividends())
+        self.findings = price_findings(unsplit.iloc[: self.rows.stop])
         warn_of(self.findings)
         self.trade_at = trade_at or policy.execution.trade_at
         if self.trade_at not in ("next_close", "close"):
@@ -219,11 +240,13 @@ class _Run:
     def day(self, i: int) -> None:
         """Live through one close."""
         account, contributions, patience = self.account, self.contributions, self.policy.execution.max_stale_bars
-        nav, marks = account.nav, account.marks
+        nav = account.nav
         interest = account.accrue(self.rates[i])
         before = np.abs(account.values)
-        profit = account.mark(self.closes[i])
-        contributions.earn(account, marks, nav, self.rates[i])
+        dividends, paid = self.actions.apply(i, account, contributions)
+        marks = account.marks
+        profit = account.mark(self.closes[i]) + paid
+        contributions.earn(account, marks, nav, self.rates[i], dividends)
         self._require_solvent(i)
         bucket_returns = self._bucket_returns(before, profit) if self.desk.scaler.listens else {}
         fills = [account.close_delisted(patience)]
@@ -259,7 +282,7 @@ class _Run:
         return returns
 
     def _decide(self, i: int, bucket_returns: Mapping[str, float]) -> Step | None:
-        known = History(self.prices, self.closes[: i + 1], self.days[i])
+        known = History(self.seen, self.seen_closes[: i + 1], self.days[i])
         nav = self.account.nav
         holdings = Holdings(nav, self.account.values[: len(self.desk.positions)] / nav, bucket_returns)
         wish = None if self.wishes is None else self.wishes[i]

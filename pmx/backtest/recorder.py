@@ -155,7 +155,11 @@ class Recorder:
             self._ledger.add(figures)
 
     def result(
-        self, periods_per_year: float, contributions: Contributions, data_warnings: pd.DataFrame
+        self,
+        periods_per_year: float,
+        contributions: Contributions,
+        data_warnings: pd.DataFrame,
+        corporate_actions: pd.DataFrame,
     ) -> BacktestResult:
         """Return the tables."""
         lived, decided = self._dates[self._rows], self._dates[self._decided]
@@ -183,6 +187,7 @@ class Recorder:
             rf=pd.Series(self._rate, index=lived, name="rf"),
             periods_per_year=periods_per_year,
             data_warnings=data_warnings,
+            corporate_actions=corporate_actions,
         )
 
     def _trades(self) -> pd.DataFrame:

@@ -74,6 +74,10 @@ class BacktestResult:
     data_warnings : DataFrame
         What in the prices is probably a fault, see :func:`pmx.data.price_findings`: ``kind``, ``symbol``, ``date``,
         ``value``, ``text``.
+    corporate_actions : DataFrame
+        One row a split or dividend of the run: ``date``, ``symbol``, ``kind`` (``split`` or ``dividend``), ``value``
+        (units for one held, or cash for one unit), ``quantity`` held at the close before (of a dividend after a split
+        on the same day), and the ``cash`` that it paid, base currency.
     """
 
     policy: Policy
@@ -96,6 +100,7 @@ class BacktestResult:
     rf: pd.Series | float = 0.0
     periods_per_year: float = 252.0
     data_warnings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    corporate_actions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __repr__(self) -> str:
         first, last = (f"{day:%Y-%m-%d}" for day in (self.nav.index[0], self.nav.index[-1]))

@@ -38,7 +38,7 @@ class TogetherDays:
     book : Book
         What stays the same, as compiled code takes it.
     plain : array of bool, shape (n_rows,)
-        Rows at which every symbol has a close and every wish is a long one.
+        Rows at which every symbol has a close, every wish is a long one, and nothing splits or pays a dividend.
     stop : int
         The row of the last decision, which is made by itself so that its allocation is kept.
     """
@@ -65,7 +65,7 @@ class TogetherDays:
             or max(len(desk.positions), run.closes.shape[1]) > kernel("days", "MOST_TERMS")
         ):
             return None
-        plain = np.isfinite(run.closes).all(axis=1) & (run.wishes >= 0.0).all(axis=1)
+        plain = np.isfinite(run.closes).all(axis=1) & (run.wishes >= 0.0).all(axis=1) & ~run.actions.days
         decided = np.flatnonzero(~np.isnan(run.wishes[:, 0]))
         inside = decided[(decided >= run.rows.start) & (decided < run.rows.stop)]
         n = len(desk.positions)
@@ -114,7 +114,7 @@ class TogetherDays:
         contributions.resume(held, ordered, out.earned[:lived])
         run.pending = None if at_close else pending
         last = i + lived - 1
-        run.desk.observe(History(run.prices, run.closes[: last + 1], run.days[last]), {})
+        run.desk.observe(History(run.seen, run.seen_closes[: last + 1], run.days[last]), {})
         return int(lived)
 
     def _record(self, run: _Run, i: int, day: int, out: Any) -> None:

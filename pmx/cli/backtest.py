@@ -28,6 +28,8 @@ FILES = (
     "metrics.json",
     "report.html",
 )
+#: Written too where splits or dividends are given.
+ACTIONS = "corporate_actions.csv"
 
 
 class Close(StrEnum):
@@ -58,6 +60,20 @@ def backtest(
         Path | None,
         typer.Option(metavar="FILE", help="What cash earns: a date column, then the simple rate of one calendar day."),
     ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Splits, for closes that are not adjusted: date,symbol,ratio (4 for 4:1), or a column a symbol.",
+        ),
+    ] = None,
+    dividends: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Cash dividends: ex-date,symbol,amount for one unit in the base currency, or a column a symbol.",
+        ),
+    ] = None,
     start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First close of the run.")] = None,
     end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last close of the run.")] = None,
     initial_nav: Annotated[float, typer.Option(metavar="MONEY", help="Opening cash, in the base currency.")] = 1e6,
@@ -80,13 +96,14 @@ def backtest(
     ] = None,
 ) -> None:
     """Run a policy over a price history and write what happened."""
-    files = [out / name for name in FILES]
+    names = FILES if splits is None and dividends is None else (*FILES, ACTIONS)
+    files = [out / name for name in names]
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a directory")
     refuse_existing(files, force)
     policy = policy_from(config, changes)
     from pmx.backtest import backtest as run
-    from pmx.data import read_cash_rate, read_prices, read_targets
+    from pmx.data import read_cash_rate, read_dividends, read_prices, read_splits, read_targets
     from pmx.monitoring import report_html
 
     closes = read_prices(prices)
@@ -96,6 +113,8 @@ def backtest(
         engines=engines_from(engine, policy, closes),
         targets=None if targets is None else read_targets(targets, tuple(policy.risk_buckets.buckets)),
         cash_rate=None if cash_rate is None else read_cash_rate(cash_rate),
+        splits=None if splits is None else read_splits(splits),
+        dividends=None if dividends is None else read_dividends(dividends),
         initial_nav=initial_nav,
         costs=None if cost_bps is None else 1e-4 * cost_bps,
         trade_at=None if trade_at is None else trade_at.value,
@@ -107,9 +126,11 @@ def backtest(
         progress=console(stderr=True).is_terminal,
     )
     report = report_html({"portfolio": result}, title=f"Backtest of {prices.name}")
-    contents = (*_tables(result), _metrics(result, policy), report)
+    contents: tuple[str, ...] = (*_tables(result), _metrics(result, policy), report)
+    if ACTIONS in names:
+        contents = (*contents, str(result.corporate_actions.to_csv(index=False)))
     write_all(dict(zip(files, contents, strict=True)), force)
-    _show(result, out)
+    _show(result, out, names)
 
 
 def _tables(result: BacktestResult) -> tuple[str, str, str, str, str, str]:
@@ -148,7 +169,7 @@ def _metrics(result: BacktestResult, policy: Policy) -> str:
     return as_json(content) + "\n"
 
 
-def _show(result: BacktestResult, out: Path) -> None:
+def _show(result: BacktestResult, out: Path, names: tuple[str, ...]) -> None:
     from pmx.monitoring import cuts_table, metrics_table, safe_weight_line
 
     span = f"{result.nav.index[0]:%Y-%m-%d} to {result.nav.index[-1]:%Y-%m-%d}"
@@ -161,7 +182,7 @@ def _show(result: BacktestResult, out: Path) -> None:
         console().print(f"Lowest safe weight of any decision: {safe_weight_line(result)}")
     if result.trades.empty:
         console(stderr=True).print(f"Nothing was traded: {_why_nothing(result)}.", soft_wrap=True)
-    console().print(f"Written to {out}: {', '.join(FILES)}", style="bold")
+    console().print(f"Written to {out}: {', '.join(names)}", style="bold")
 
 
 def _why_nothing(result: BacktestResult) -> str:

@@ -1,6 +1,7 @@
 """Prices, weights, targets, rates and covariances from files, checked, and the sample data of the demo."""
 
 from pmx.data.by_date import read_cash_rate, read_targets
+from pmx.data.corporate_actions import read_dividends, read_splits
 from pmx.data.covariance import read_covariance
 from pmx.data.prices import check_prices, read_prices
 from pmx.data.quality import price_findings
@@ -14,7 +15,9 @@ __all__ = [
     "price_findings",
     "read_cash_rate",
     "read_covariance",
+    "read_dividends",
     "read_prices",
+    "read_splits",
     "read_targets",
     "read_weights",
 ]

@@ -183,6 +183,26 @@ class Account:
         self._revalue()
         return profit
 
+    def split(self, ratios: Array) -> None:
+        """Turn each unit of a symbol into ``ratios`` units, shape (n_symbols,), each marked at so much less."""
+        of = ratios[self.column]
+        self.quantities, self._prices = self.quantities * of, self._prices / of
+        self.marks = self.marks / ratios
+        self._revalue()
+
+    def pay_dividends(self, amounts: Array) -> Array:
+        """Take in ``amounts`` of cash for each unit held, shape (n_symbols,); return each position's part, shape (n,).
+
+        Who is short pays.
+        """
+        paid: Array = self.quantities * amounts[self.column]
+        self.cash += float(paid.sum())
+        return paid
+
+    def held_by_symbol(self) -> Array:
+        """Return the units of each symbol over all positions, shape (n_symbols,)."""
+        return np.bincount(self.column, weights=self.quantities, minlength=len(self.symbols)).astype(np.float64)
+
     def resume(self, cash: float, quantities: Array, closes: Array) -> None:
         """Take over cash and quantities as they are after a close at which every symbol had a price."""
         self.cash, self.quantities = cash, quantities.copy()

@@ -108,3 +108,27 @@ def test_periods_per_year_are_the_policys(pmx_command, targets, tmp_path):
     )  # fmt: skip
     assert result.exit_code == 0
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["metrics"]["periods_per_year"] == 52.0
+
+
+def test_splits_and_dividends_from_files(pmx_command, tmp_path):
+    dates = ["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-06"]
+    (tmp_path / "closes.csv").write_text(
+        "date,SP500\n" + "".join(f"{d},{p}\n" for d, p in zip(dates, [100, 100, 25, 24.5], strict=True)), "utf-8"
+    )
+    (tmp_path / "targets.csv").write_text(f"date,SP500\n{dates[0]},0.1\n", "utf-8")
+    (tmp_path / "splits.csv").write_text("date;symbol;ratio\n03.01.2020;SP500;4\n", "utf-8")
+    (tmp_path / "dividends.csv").write_text("ex,SP500\n2020-01-06,0.5\n", "utf-8")
+    given = ["--prices", "closes.csv", "--targets", "targets.csv", "--cost-bps", "0", "--trade-at", "close"]
+    actions = ["--splits", "splits.csv", "--dividends", "dividends.csv"]
+    result = pmx_command("backtest", *given, *actions, "--out", "run", "--initial-nav", "1000")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    assert pd.read_csv(tmp_path / "run" / "nav.csv")["nav"].round(9).tolist() == [1000.0] * 4
+    rows = pd.read_csv(tmp_path / "run" / "corporate_actions.csv")
+    assert rows[["kind", "value", "quantity", "cash"]].to_numpy().tolist() == [
+        ["split", 4.0, 1.0, 0.0],
+        ["dividend", 0.5, 4.0, 2.0],
+    ]
+    plain = pmx_command("backtest", *given, "--out", "plain")
+    assert "warning: prices: looks like a split that is not adjusted: SP500 on 2020-01-03: 100 to 25" in plain.stderr
+    assert not (tmp_path / "plain" / "corporate_actions.csv").exists()
