@@ -160,7 +160,10 @@ class Journal:
         """Write one line, whole or not at all."""
         if self._file is None:
             raise LedgerError(f"journal {self.path} is closed; open a new session with Journal({str(self.path)!r})")
-        members = json.dumps(content, separators=(",", ":"), allow_nan=False)[1:-1]
+        try:
+            members = json.dumps(content, separators=(",", ":"), allow_nan=False)[1:-1]
+        except ValueError as error:  # only the weights of a policy that is switched off can be such
+            raise LedgerError("a weight is not finite, which no journal can hold; repair the weights") from error
         line, digest = sealed(self.head, members)
         try:
             if os.fstat(self._file.fileno()).st_size != self._size:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from .exact import ONE, ZERO, Limit, shown
+from .exact import INFINITY, ONE, ZERO, Limit, shown
 from .feasibility import Problem
 from .inputs import Asked
 from .limits import NEAR, same
@@ -103,6 +103,8 @@ def _wrong_penalties(policy: Mapping[str, Any], asked: Asked, p: Program) -> Ite
     target = max((d * t for d, t, _ in each), default=ZERO) or ONE
     pull = max((d * max(t, abs(held)) for d, t, held in each), default=ZERO) or ONE
     execution = policy["execution"]
+    if p.turnover_penalty != INFINITY and not any(rule.kind == "turnover" for rule in p.rules):
+        yield "turnover.max", "has a penalty, and there is no such rule"
     for rule in p.rules:
         if not rule.priced or rule.kind == "bound":
             continue

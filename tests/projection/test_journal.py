@@ -13,7 +13,7 @@ import pytest
 
 import pmx
 from pmx.errors import LedgerError
-from pmx.projection import recording
+from pmx.projection import recording, refusing
 from pmx.verify import verify
 
 WISH = {"SP500": 0.3, "WTI": 0.2}
@@ -177,6 +177,25 @@ def test_a_bypassed_solve_says_so(path, policy):
     pmx.solve(off, pd.Series({("ts_core", "SP500"): 0.5}), journal=path)
     assert [line["status"] for line in lines_of(path) if line["record"] == "solve"] == ["bypassed", "bypassed"]
     assert verify(path).accepted
+
+
+def test_weights_that_are_not_finite_are_not_written(path, policy):
+    off = policy.override({"risk_buckets.enabled": False, "barbell.enable_barbell_allocation": False})
+    with pytest.raises(LedgerError, match="is not finite, which no journal can hold"):
+        pmx.solve(off, pd.Series({("ts_core", "SP500"): math.nan}), journal=path)
+    assert verify(path).solves == 0
+
+
+def test_a_loop_of_ones_own_writes_its_refusals_down(path, policy):
+    with (
+        pmx.Journal(path) as journal,
+        pytest.raises(pmx.SignalError),
+        refusing(policy, journal, label="2020-01-02"),
+    ):
+        raise pmx.SignalError("no signal for SP500")
+    refusal = lines_of(path)[2]
+    assert (refusal["kind"], refusal["label"]) == ("SignalError", "2020-01-02")
+    assert verify(path).refusals == 1
 
 
 DAMAGES = {
