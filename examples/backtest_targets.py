@@ -25,7 +25,8 @@ def main() -> None:
     figures = ["annualized_return", "annualized_volatility", "max_drawdown", "turnover"]
     print(pd.DataFrame({name: run.metrics[figures] for name, run in runs.items()}).round(4).to_string())
     for name, run in runs.items():
-        print(f"{name}: lowest safe weight {run.safe_weight.min():.4f}, floor {run.safe_floor:.2f}")
+        decided, held = run.metrics["lowest_safe_weight"], run.metrics["lowest_safe_weight_held"]
+        print(f"{name}: lowest safe weight decided {decided:.4f}, held {held:.4f}, floor {run.safe_floor:.2f}")
         print(run.rules.sort_values("days_binding")[["days", "days_binding", "mean_shadow_price"]].tail(3).to_string())
 
 

@@ -5,7 +5,8 @@ A decision says how each position came about: its wish, and what every rule took
 .. math:: t_j + \sum_k m_{jk} = w_j .
 
 Once traded, a part is held as units beside the position that it belongs to, at the same prices and for as long. So
-wishes, cuts and positions go on adding up until the next trade, whatever prices do, and
+wishes, cuts and positions go on adding up until the next trade, whatever prices do. What a cure takes from what is held
+is one cut more, beside those that are there. And
 
 .. math:: c_{k,s} = \sum_j q_{jk} \frac{p_{j,s} - p_{j,s-1} - \rho_s \, p_{j,s-1}}{V_{s-1}}
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pmx.execution import Account, Step
     from pmx.projection.program import Array, Index
 
+#: What is left of a cut up to this is rounding, fraction of NAV.
+ROUNDING = 1e-12
 #: Column of what is held, wish and cuts together.
 WEIGHT = "weight"
 
@@ -37,12 +40,14 @@ class Contributions:
     ----------
     held, ordered : Moves
         Parts of what is owned, in units, and of what was decided and not traded yet, in fractions of NAV.
+    cutting : Moves
+        Parts that are taken from what is owned once they are traded, in fractions of NAV.
     """
 
     def __init__(self) -> None:
         none = np.zeros(0, dtype=np.intp)
         self._nothing = kernel("moving", "Moves")(none, none, np.zeros(0))
-        self.held = self.ordered = self._nothing
+        self.held = self.ordered = self.cutting = self._nothing
         self._number = {name: k for k, name in enumerate((*OTHERS, WEIGHT))}
         self._numbers: dict[tuple[str, ...], Index] = {}
         self._earned: list[Array] = []
@@ -68,29 +73,88 @@ class Contributions:
 
     def order(self, decision: Step) -> None:
         """Take in what was decided; it is not held before it is traded."""
+        self.cutting = self._nothing
         allocation = decision.allocation
         if allocation.solved is None:
             wished = decision.weights.nonzero()[0]
             target = np.full(len(wished), self._number[TARGET], dtype=np.intp)
             self.ordered = type(self._nothing)(target, wished, decision.weights[wished])
             return
-        parts = moves(allocation)
-        self.ordered = parts._replace(cause=self.numbers(allocation.figures.names)[parts.cause])
+        self.ordered = self._parts(decision)
 
-    def trade(self, account: Account, tradable: np.ndarray) -> None:
-        """Hold what was ordered, just before the account trades; parts of what cannot be traded stay as they are."""
-        ordered, staying = self.ordered, self._nothing
-        if not tradable.all():
-            can = tradable[account.column]
-            ordered, staying = _where(ordered, can), _where(self.held, ~can)
+    def cure(self, decision: Step, change: Array, fresh: np.ndarray) -> None:
+        """Take in what was decided to bring holdings inside the rules: more cuts beside those that are there.
+
+        Parameters
+        ----------
+        decision : Step
+            Its wish is what is held, or will be.
+        change : array, shape (n,)
+            What it moves of each position, fraction of NAV.
+        fresh : array of bool, shape (n,)
+            Positions that had no order before; cuts of the others go with the order that they have.
+        """
+        parts = self._parts(decision)
+        parts = _pick(parts, (parts.cause != self._number[TARGET]) & (change[parts.position] != 0.0))
+        # A residual symbol moves for more reasons than the cuts of the day: what they leave is its own.
+        left = change - np.bincount(parts.position, weights=parts.amount, minlength=len(change))
+        rest = np.flatnonzero(np.abs(left) > ROUNDING)
+        own = type(parts)(np.full(len(rest), self._number[TARGET], dtype=np.intp), rest, left[rest])
+        parts = _joined(parts, own)
+        apart = fresh.copy()
+        apart[self.cutting.position] = True
+        self.cutting = _joined(self.cutting, _where(parts, apart))
+        self.ordered = _joined(self.ordered, _where(parts, ~apart))
+
+    def trade(self, account: Account, nav: float, bought: Array, went: np.ndarray, waiting: np.ndarray) -> None:
+        """Hold what was ordered, just after the account has traded; other parts stay as they are.
+
+        Parameters
+        ----------
+        account : Account
+            What is owned now.
+        nav : float, base currency
+            Its value before.
+        bought : array, shape (n,)
+            Units of each position that were traded.
+        went, waiting : array of bool, shape (n,)
+            Positions that were traded to their weight, and those whose order stays open.
+        """
+        ordered, cutting, staying = self.ordered, self.cutting, self._nothing
+        cut = np.zeros(len(went), dtype=bool)
+        cut[cutting.position] = True
+        new = went & ~cut
+        if not new.all():
+            staying = _where(self.held, ~new)
+            ordered = _where(ordered, new)
         prices = account.marks[account.column[ordered.position]]
-        units = ordered._replace(amount=ordered.amount * account.nav / prices)
+        units = ordered._replace(amount=ordered.amount * nav / prices)
         self.held = units if staying is self._nothing else _joined(staying, units)
+        self.ordered = _where(self.ordered, waiting)
+        if cut.any():
+            planned = np.bincount(cutting.position, weights=cutting.amount, minlength=len(went))
+            share = np.divide(bought, planned, out=np.zeros(len(went)), where=cut & went & (planned != 0.0))
+            done = _where(cutting, share != 0.0)
+            self.held = self._merged(_joined(self.held, done._replace(amount=done.amount * share[done.position])))
+            self.cutting = _where(cutting, waiting)
+
+    def _parts(self, decision: Step) -> Any:
+        """Return the parts of a decision, with causes as they are numbered here."""
+        allocation = decision.allocation
+        parts = moves(allocation)
+        return parts._replace(cause=self.numbers(allocation.figures.names)[parts.cause])
+
+    def _merged(self, parts: Any) -> Any:
+        """Add up the parts of one cause and position, so that many cuts one after the other stay one part."""
+        key = parts.position * self.size + parts.cause
+        kept, place = np.unique(key, return_inverse=True)
+        return type(parts)(kept % self.size, kept // self.size, np.bincount(place, weights=parts.amount))
 
     def drop(self, gone: np.ndarray) -> None:
         """Let go of the parts of positions that were closed, shape (n,)."""
         if gone.any():
             self.held = _where(self.held, ~gone)
+            self.ordered, self.cutting = _where(self.ordered, ~gone), _where(self.cutting, ~gone)
 
     def split(self, ratios: Array) -> None:
         """Turn each unit of a position into ``ratios`` units, shape (n,)."""
@@ -120,7 +184,7 @@ class Contributions:
 
     def resume(self, held: Any, ordered: Any, earned: Array) -> None:
         """Take over from days that were added up elsewhere; ``earned`` has shape (n_days, size)."""
-        self.held, self.ordered = held, ordered
+        self.held, self.ordered, self.cutting = held, ordered, self._nothing
         self._earned += list(earned)
 
     def table(self, dates: pd.Index) -> pd.DataFrame:
@@ -158,7 +222,10 @@ def saved_and_cost(contributions: pd.DataFrame) -> pd.DataFrame:
 
 def _where(parts: Any, kept: np.ndarray) -> Any:
     """Return the parts of some positions."""
-    of = kept[parts.position]
+    return _pick(parts, kept[parts.position])
+
+
+def _pick(parts: Any, of: np.ndarray) -> Any:
     return type(parts)(parts.cause[of], parts.position[of], parts.amount[of])
 
 

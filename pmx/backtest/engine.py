@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal
@@ -15,9 +14,12 @@ from pmx.backtest.action_book import ActionBook
 from pmx.backtest.contributions import Contributions
 from pmx.backtest.inputs import cost_model, day, interest_rates, row_range, target_frame, traded_values
 from pmx.backtest.metrics import check_periods
+from pmx.backtest.orders import Orders
 from pmx.backtest.recorder import Recorder
 from pmx.backtest.result import BacktestResult
+from pmx.backtest.schedule import scheduled
 from pmx.backtest.together import TogetherDays
+from pmx.backtest.watch import Watch
 from pmx.data import check_prices, price_findings
 from pmx.data.corporate_actions import as_held, corporate_actions
 from pmx.data.quality import warn_of
@@ -46,6 +48,8 @@ def backtest(
     costs: CostModel | float | None = None,
     cash_rate: pd.Series | None = None,
     trade_at: TradeAt | None = None,
+    schedule: str | None = None,
+    tolerance: float | None = None,
     start: Any = None,
     end: Any = None,
     adv: pd.DataFrame | None = None,
@@ -65,9 +69,18 @@ def backtest(
     2. holdings are marked to the close; a symbol without a price keeps its last mark, and is sold at it after more than
        ``execution.max_stale_bars`` such rows;
     3. what was decided at the last close is traded at this one: each position to its weight of the NAV before costs,
-       orders netted over buckets, costs paid from cash. A symbol without a price is not traded, its order lapses;
+       orders netted over buckets, costs paid from cash. A symbol without a price is not traded: its order waits for its
+       next close, a newer decision, or its delisting;
     4. the next weights are decided, on rows up to this close alone. With ``trade_at="close"`` they are traded at once,
        at the very close that they rest on, as only an order on the close could; step 3 then has nothing to do.
+
+    Engines decide at every close, targets at each date that has a row. Between these dates quantities stand, and what
+    is held drifts with prices. With the schedule ``on_breach``, a close at which it exceeds a hard rule by more than
+    ``tolerance`` is a decision too: for the weights nearest to those held that obey every rule (for a position whose
+    order waits, nearest to what it will be). Only positions that this changes are traded, and only in the direction of
+    the change. ``on_targets`` trades at decisions alone. ``daily``, ``weekly`` and ``monthly`` decide at every close,
+    or at the first close of each ISO week or month of the run, from the latest row of targets or from the signals then.
+    With the layer switched off nothing is enforced.
 
     .. math:: V_t = V_{t-1} + \sum_j q_j (p_{j,t} - p_{j,t-1}) + c \, \rho \, \Delta
         + \text{dividends} - \text{costs}
@@ -86,7 +99,7 @@ def backtest(
         Asked at every close: engines, or names of ``signal_routing_config.engines``. Those that the policy switches on
         when omitted. Never a language model: it has read what came after.
     targets : DataFrame, date × symbol or date × (bucket, symbol), signed fractions of NAV, optional
-        Wishes in place of engines. Dates without a row decide nothing. A missing target is 0 before the symbol's first
+        Wishes in place of engines. A missing target is 0 before the symbol's first
         price; where a listed symbol lacks a price, its last target stands. A column ``CASH`` is ignored.
     initial_nav : float
         Opening cash, base currency.
@@ -99,6 +112,11 @@ def backtest(
         omitted.
     trade_at : {"next_close", "close"}, optional
         Which close a decision trades at; the policy's ``execution.trade_at`` when omitted.
+    schedule : {"on_breach", "on_targets", "daily", "weekly", "monthly"}, optional
+        When to trade between the dates of targets, see below; the policy's ``execution.rebalance.schedule`` when
+        omitted. The policy of the result says what was run.
+    tolerance : float, fraction of NAV, optional
+        How far drift may exceed a hard rule before ``on_breach`` trades; the policy's when omitted.
     start, end : date-like, optional
         First and last close of the run; engines see all earlier rows.
     adv : DataFrame, date × symbol, base currency a day, optional
@@ -138,7 +156,7 @@ def backtest(
     Notes
     -----
     Weights obey the policy when they are decided. Between then and the next trade prices move them, costs take their
-    share of cash, and an order that lapses leaves its position as it was.
+    share of cash, and an order may wait for a close. ``safe_weight_held`` and ``breaches`` say what was held.
 
     Examples
     --------
@@ -153,6 +171,9 @@ def backtest(
     if engines is not None and targets is not None:
         raise DataError("engines and targets are both given; drop one of them")
     check_periods(periods_per_year)
+    given = {"schedule": schedule, "tolerance": tolerance}
+    changes = {f"execution.rebalance.{key}": value for key, value in given.items() if value is not None}
+    policy = policy.override(changes) if changes else policy
     with refusing(policy, journal):
         run = _Run(
             prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv, splits,
@@ -221,17 +242,20 @@ class _Run:
         speakers = [] if wishes is not None else _engines(policy, symbols, engines, trading, progress)
         asked: Any = [] if wishes is None else wishes.columns.tolist()
         self.desk = Desk(policy, symbols, speakers, asked, judge=judge, costs=trading)
-        self.wishes = None if wishes is None else wishes.reindex(self.dates)[self.desk.index].to_numpy()
+        given = None if wishes is None else wishes.reindex(self.dates)[self.desk.index].to_numpy()
+        self.wishes, self.decides = scheduled(given, policy.execution.rebalance.schedule, self.dates, self.rows)
+        self.asked_by = "signals" if wishes is None else "targets"
         self.residual = None if policy.bypassed else policy.risk_buckets.portfolio.residual_symbol
         slots: list[tuple[str, str]] = self.desk.index.tolist()
         if self.residual is not None:
             slots.append((UNASSIGNED, self.residual))
         self.account = Account(slots, symbols, initial_nav, trading.rates(symbols))
-        self.recorder = Recorder(policy, self.dates, slots)
+        self.watch = Watch(self.desk)
+        self.recorder = Recorder(policy, self.dates, slots, self.watch, self.trade_at, float(initial_nav))
         self.contributions = Contributions()
         self.journal: Journal | None = None
         self.audit: AuditLog | None = None
-        self.pending: np.ndarray | None = None
+        self.orders = Orders(self.account.column)
         self.together = TogetherDays.of(self)
         bucket_of = [bucket for bucket, _ in self.desk.positions]  # sorted by bucket
         first = {bucket: bucket_of.index(bucket) for bucket in self.desk.buckets if bucket in bucket_of}
@@ -250,19 +274,18 @@ class _Run:
         self._require_solvent(i)
         bucket_returns = self._bucket_returns(before, profit) if self.desk.scaler.listens else {}
         fills = [account.close_delisted(patience)]
-        contributions.drop((account.bars_stale > patience)[account.column])
-        if self.pending is not None:
-            fills.append(self._trade(self.pending, i))
+        delisted = account.bars_stale > patience
+        contributions.drop(delisted[account.column])
+        self.orders.drop(delisted, account.quantities)
+        at_close = self.trade_at == "close"
+        if self.orders.any and not at_close:
+            fills.append(self._trade(i))
         decision = self._decide(i, bucket_returns)
-        self.pending = None
-        if decision is not None:
-            self.pending = self._slot_weights(decision)
-            contributions.order(decision)
-        if self.pending is not None and self.trade_at == "close":
-            fills.append(self._trade(self.pending, i))
-            self.pending = None
+        if self.orders.any and at_close:
+            fills.append(self._trade(i))
         self._require_solvent(i)
-        self.recorder.close(i, account, decision, fills, interest, self.rates[i])
+        occasion = self.asked_by if self.decides[i] else "breach"
+        self.recorder.close(i, account, self.orders, decision, occasion, fills, interest, self.rates[i])
 
     def _require_solvent(self, i: int) -> None:
         if self.account.nav <= 0.0:
@@ -285,31 +308,52 @@ class _Run:
         known = History(self.seen, self.seen_closes[: i + 1], self.days[i])
         nav = self.account.nav
         holdings = Holdings(nav, self.account.values[: len(self.desk.positions)] / nav, bucket_returns)
-        wish = None if self.wishes is None else self.wishes[i]
         adv = None if self.adv is None else dict(zip(self.desk.symbols, self.adv[i].tolist(), strict=True))
         try:
-            if wish is not None and math.isnan(wish[0]):  # a date without a row of targets; rows have no gaps
+            if not self.decides[i]:
                 self.desk.observe(known, bucket_returns)
-                return None
+                return self._cure(i, holdings, known, adv)
+            wish = None if self.wishes is None else self.wishes[i]
             decision = step(self.desk, holdings, known, targets=wish, adv=adv)
-            if self.journal is not None:
-                self.journal.write(decision.allocation, self.policy, label=day(self.dates[i]))
-            if self.audit is not None:
-                self.audit.write(decision.verdicts)
-            return decision
+            self.orders.decide(self._slot_weights(decision))
+            self.contributions.order(decision)
+            return self._noted(decision, i)
         except Exception as error:
             error.add_note(f"while deciding at the close of {day(self.dates[i])}")
             raise
+
+    def _cure(self, i: int, holdings: Holdings, known: History, adv: Mapping[str, float] | None) -> Step | None:
+        """Order the weights nearest to what is held that obey every rule, where a hard one is broken."""
+        account, orders = self.account, self.orders
+        if not self.watch.cures or not (orders.any or account.quantities.any()):
+            return None
+        held = account.values / account.nav
+        intended = orders.intended(held)
+        if not self.watch.breached(intended, account):
+            return None
+        decision = step(self.desk, holdings, known, targets=intended[: len(self.desk.positions)], adv=adv)
+        weights = self._slot_weights(decision)
+        fresh = orders.cure(intended, weights, held)
+        self.contributions.cure(decision, weights - intended, fresh)
+        return self._noted(decision, i)
+
+    def _noted(self, decision: Step, i: int) -> Step:
+        if self.journal is not None:
+            self.journal.write(decision.allocation, self.policy, label=day(self.dates[i]))
+        if self.audit is not None:
+            self.audit.write(decision.verdicts)
+        return decision
 
     def _slot_weights(self, decision: Step) -> np.ndarray:
         if self.residual is None:
             return decision.weights
         return np.append(decision.weights, decision.allocation.residual)
 
-    def _trade(self, weights: np.ndarray, i: int) -> Fills:
-        tradable = np.isfinite(self.closes[i])
-        self.contributions.trade(self.account, tradable)
-        return self.account.rebalance(weights, tradable)
+    def _trade(self, i: int) -> Fills:
+        account, nav, before = self.account, self.account.nav, self.account.quantities
+        fills, went = self.orders.trade(account, np.isfinite(self.closes[i]))
+        self.contributions.trade(account, nav, account.quantities - before, went, self.orders.open)
+        return fills
 
     def days_together(self, i: int) -> int:
         """Live through as many days from row ``i`` as one compiled loop may; return how many, possibly none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -23,7 +24,9 @@ class BacktestResult:
     policy : Policy
         The policy that was run.
     nav : Series by date
-        Net asset value after the day's trading, base currency.
+        Net asset value after the day's trading, base currency. Its first value is that of the account as it was opened:
+        where decisions trade at their own close, it stands at the date before the first close of the run (the day
+        before, if the prices have none).
     weights : DataFrame, date × symbol
         Weights decided at each close, ``CASH`` included; rows sum to 1. They are traded at that close or at the next,
         see :func:`pmx.backtest`.
@@ -34,6 +37,8 @@ class BacktestResult:
         What each bucket is worth after the day's trading, and ``CASH``.
     safe_weight : Series by date
         Share of NAV not at risk in each decision.
+    safe_weight_held : Series by date
+        Share of NAV not at risk in what was held after each close's trading.
     safe_floor : float
         The floor it is held to; 0 when there is none.
     risk_scale : DataFrame, date × bucket
@@ -45,7 +50,17 @@ class BacktestResult:
         ``days`` (decisions in which the rule was written), ``days_binding`` and ``share_binding`` of them,
         ``mean_shadow_price`` over them; what its cuts earned over cash, ``contribution``, and apart the calendar months
         in which they ``saved`` and in which they ``cost`` (contribution = saved − cost, sums of daily fractions of
-        NAV); ``days_given_way`` (a soft rule overrun by more than 1e-9), ``max_violation``, ``source``.
+        NAV); ``days_given_way`` (a soft rule overrun by more than 1e-9), ``max_violation``; of what was held,
+        ``days_outside`` (closes at which the rule was exceeded by more than 1e-9) and ``max_excess_held`` (missing for
+        rules about trades, of which holdings say nothing); ``source``.
+    breaches : DataFrame
+        Where what was held was outside a rule, one row a spell of closes and rule: ``rule``, whether it is ``hard``,
+        the ``first`` and ``last`` close and how many ``days`` (closes), the ``worst_excess`` (in units of the rule's
+        limit: NAV fractions), the ``cause``, the close at which it was ``cured`` (missing if it never was) and the
+        closes from the first to that one, ``days_to_cure``. Causes: ``drift`` of prices; ``suspended``, an order in a
+        position of the rule waited for a close; ``lapsed order``, one ended with a delisting; ``limit``, a risk scale
+        lowered the rule's limit; ``costs``, no more than the costs of the latest trades; ``decision``, the decided
+        weights exceed the rule themselves, as only soft rules can be.
     contributions : DataFrame, date × cause
         Return of each day over that of cash, before trading costs, by what brought it about, fraction of the NAV a day
         ago: ``target``, what the wishes would have earned; one column for each rule that moved anything, what its cuts
@@ -53,6 +68,8 @@ class BacktestResult:
         no rules are those of :attr:`pmx.Allocation.attribution`.
     status : Series by date
         Status of each decision.
+    occasion : Series by date
+        What each decision was made for: ``targets``, ``signals``, or a ``breach`` of a rule by what was held.
     distance_bound : Series by date
         Certificate of each decision: how far from the exact answer its weights can be at most, fraction of NAV.
     interest : Series by date
@@ -86,12 +103,15 @@ class BacktestResult:
     positions: pd.DataFrame
     bucket_weights: pd.DataFrame
     safe_weight: pd.Series
+    safe_weight_held: pd.Series
     safe_floor: float
     risk_scale: pd.DataFrame
     trades: pd.DataFrame
     rules: pd.DataFrame
+    breaches: pd.DataFrame
     contributions: pd.DataFrame
     status: pd.Series
+    occasion: pd.Series
     distance_bound: pd.Series
     interest: pd.Series
     gates: pd.DataFrame
@@ -103,9 +123,9 @@ class BacktestResult:
     corporate_actions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __repr__(self) -> str:
-        first, last = (f"{day:%Y-%m-%d}" for day in (self.nav.index[0], self.nav.index[-1]))
+        first, last = (f"{day:%Y-%m-%d}" for day in (self.positions.index[0], self.nav.index[-1]))
         return (
-            f"BacktestResult({first} to {last}, {len(self.nav):,} closes, NAV {self.nav.iloc[0]:,.0f} to "
+            f"BacktestResult({first} to {last}, {len(self.positions):,} closes, NAV {self.nav.iloc[0]:,.0f} to "
             f"{self.nav.iloc[-1]:,.0f}, {len(self.trades):,} trades; see .metrics, .weights, .rules, .trades, .last)"
         )
 
@@ -132,8 +152,14 @@ class BacktestResult:
 
     @cached_property
     def metrics(self) -> pd.Series:
-        """Performance figures with the run's own cash rate as ``rf``; see :meth:`performance`."""
-        return self.performance(rf=self.rf, periods_per_year=self.periods_per_year)
+        """Performance figures with the run's own cash rate as ``rf``; see :meth:`performance`.
+
+        Adds ``lowest_safe_weight`` (of any decision; NaN where nothing was decided) and ``lowest_safe_weight_held``.
+        """
+        figures = self.performance(rf=self.rf, periods_per_year=self.periods_per_year)
+        figures["lowest_safe_weight"] = float(self.safe_weight.min()) if len(self.safe_weight) else math.nan
+        figures["lowest_safe_weight_held"] = float(self.safe_weight_held.min())
+        return figures
 
     def performance(self, *, rf: pd.Series | float = 0.0, periods_per_year: float = 252.0) -> pd.Series:
         """Return the figures of :func:`pmx.backtest.metrics.performance`, with trading and cost beside them.

@@ -85,10 +85,10 @@ class TogetherDays:
         until = min(i + AT_ONCE, self.stop)
         breaks = np.flatnonzero(~self.plain[i:until])
         days = int(breaks[0]) if len(breaks) else until - i
-        if days < 2 or (account.quantities < 0.0).any() or (run.pending is not None and (run.pending < 0.0).any()):
+        orders, at_close = run.orders, self.book.at_close
+        waiting = orders.any and not at_close
+        if days < 2 or (account.quantities < 0.0).any() or (waiting and not (orders.whole and orders.long)):
             return 0
-        at_close = self.book.at_close
-        waiting = run.pending is not None and not at_close
         n, m = len(account.quantities), run.closes.shape[1]
         rules = len(self.frame.names)
         out = kernel("days", "Days")(
@@ -98,7 +98,7 @@ class TogetherDays:
         )  # fmt: skip
         quantities, pending = account.quantities.copy(), np.zeros(n)
         if waiting:
-            pending[:] = run.pending
+            pending[:] = orders.weights
         rates = np.array(run.rates[i : i + days])
         assert run.wishes is not None
         lived, cash, held, ordered = kernel("days", "live")(
@@ -112,7 +112,7 @@ class TogetherDays:
             self._record(run, i + day, day, out)
         account.resume(cash, quantities, run.closes[i + lived - 1])
         contributions.resume(held, ordered, out.earned[:lived])
-        run.pending = None if at_close else pending
+        orders.resume(None if at_close else pending)
         last = i + lived - 1
         run.desk.observe(History(run.seen, run.seen_closes[: last + 1], run.days[last]), {})
         return int(lived)
@@ -144,6 +144,7 @@ class TogetherDays:
             status,
             from_figures("newton", *out.figures[day].tolist()).distance_bound,
             figures,
+            run.asked_by,
         )
 
     @staticmethod

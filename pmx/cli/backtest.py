@@ -16,13 +16,13 @@ from pmx.cli.output import as_json, console, print_table, refuse_existing, write
 
 if TYPE_CHECKING:
     from pmx.backtest import BacktestResult
-    from pmx.policy import Policy
 
 FILES = (
     "nav.csv",
     "weights.csv",
     "trades.csv",
     "rules.csv",
+    "breaches.csv",
     "contributions.csv",
     "signals.csv",
     "metrics.json",
@@ -37,6 +37,16 @@ class Close(StrEnum):
 
     next_close = "next_close"
     close = "close"
+
+
+class Schedule(StrEnum):
+    """When a backtest trades between the dates of its targets."""
+
+    on_breach = "on_breach"
+    on_targets = "on_targets"
+    daily = "daily"
+    weekly = "weekly"
+    monthly = "monthly"
 
 
 @reporting
@@ -88,6 +98,17 @@ def backtest(
     trade_at: Annotated[
         Close | None, typer.Option(help="Which close a decision trades at; the policy's if omitted.")
     ] = None,
+    schedule: Annotated[
+        Schedule | None,
+        typer.Option(
+            help="When to trade between the dates of targets: only where a hard rule is broken (on_breach), not at "
+            "all (on_targets), or back to the latest targets; the policy's if omitted."
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(metavar="FRACTION", help="How far drift may exceed a hard rule before on_breach trades, of NAV."),
+    ] = None,
     force: ForceOption = False,
     journal: JournalOption = None,
     audit: Annotated[
@@ -118,6 +139,8 @@ def backtest(
         initial_nav=initial_nav,
         costs=None if cost_bps is None else 1e-4 * cost_bps,
         trade_at=None if trade_at is None else trade_at.value,
+        schedule=None if schedule is None else schedule.value,
+        tolerance=tolerance,
         start=None if start is None else start.date(),
         end=None if end is None else end.date(),
         periods_per_year=policy.risk_scaler.volatility.periods_per_year,
@@ -126,59 +149,68 @@ def backtest(
         progress=console(stderr=True).is_terminal,
     )
     report = report_html({"portfolio": result}, title=f"Backtest of {prices.name}")
-    contents: tuple[str, ...] = (*_tables(result), _metrics(result, policy), report)
+    contents: tuple[str, ...] = (*_tables(result), _metrics(result), report)
     if ACTIONS in names:
         contents = (*contents, str(result.corporate_actions.to_csv(index=False)))
     write_all(dict(zip(files, contents, strict=True)), force)
     _show(result, out, names)
 
 
-def _tables(result: BacktestResult) -> tuple[str, str, str, str, str, str]:
+def _tables(result: BacktestResult) -> tuple[str, ...]:
     """Return the CSV files, in the order of `FILES`."""
     import pandas as pd
 
     days = pd.DataFrame({"nav": result.nav, "drawdown": result.drawdown, "interest": result.interest})
-    decisions = {"safe_weight": result.safe_weight, "status": result.status, "distance_bound": result.distance_bound}
-    days = days.join(pd.DataFrame(decisions))
+    decisions = {"safe_weight": result.safe_weight, "occasion": result.occasion, "status": result.status}
+    days = days.join(result.safe_weight_held).join(pd.DataFrame({**decisions, "distance_bound": result.distance_bound}))
     return (
         str(days.to_csv()),
         str(result.weights.to_csv()),
         str(result.trades.to_csv(index=False)),
         str(result.rules.to_csv()),
+        str(result.breaches.to_csv(index=False)),
         str(result.contributions.to_csv()),
         str(result.signals.to_csv(index=False)),
     )
 
 
-def _metrics(result: BacktestResult, policy: Policy) -> str:
+def _metrics(result: BacktestResult) -> str:
+    from pmx.backtest.breaches import by_cause
+
     decided = len(result.status) > 0
     content = {
-        "start": f"{result.nav.index[0]:%Y-%m-%d}",
+        "start": f"{result.positions.index[0]:%Y-%m-%d}",
         "end": f"{result.nav.index[-1]:%Y-%m-%d}",
-        "closes": len(result.nav),
+        "closes": len(result.positions),
         "initial_nav": result.nav.iloc[0],
         "final_nav": result.nav.iloc[-1],
-        "base_currency": policy.risk_buckets.portfolio.base_currency,
+        "base_currency": result.policy.risk_buckets.portfolio.base_currency,
         "metrics": result.metrics.to_dict(),
         "decisions": {str(status): int(count) for status, count in result.status.value_counts().items()},
         "lowest_safe_weight": result.safe_weight.min() if decided else None,
+        "lowest_safe_weight_held": result.safe_weight_held.min(),
         "safe_floor": result.safe_floor,
+        "held_outside": by_cause(result.breaches).reset_index().to_dict("records"),
         "largest_distance_bound": result.distance_bound.max() if decided else None,
-        "policy": policy.fingerprint,
+        "policy": result.policy.fingerprint,
     }
     return as_json(content) + "\n"
 
 
 def _show(result: BacktestResult, out: Path, names: tuple[str, ...]) -> None:
-    from pmx.monitoring import cuts_table, metrics_table, safe_weight_line
+    from pmx.monitoring import breaches_table, cuts_table, metrics_table, safe_weight_line
 
-    span = f"{result.nav.index[0]:%Y-%m-%d} to {result.nav.index[-1]:%Y-%m-%d}"
-    print_table(metrics_table({"portfolio": result}), f"{span}, {len(result.nav):,} closes")
+    span = f"{result.positions.index[0]:%Y-%m-%d} to {result.nav.index[-1]:%Y-%m-%d}"
+    print_table(metrics_table({"portfolio": result}), f"{span}, {len(result.positions):,} closes")
     cuts = cuts_table(result)
     if len(cuts):
         title = "Rules that were binding, and what their cuts saved and cost over cash"
         print_table(cuts, title, text=("rule",))
+    outside = breaches_table(result)
+    if len(outside):
+        print_table(outside, "Held outside the rules after a close's trades", text=("rule", "kind", "cause"))
     if len(result.safe_weight):
+        console().print(f"Lowest safe weight held: {safe_weight_line(result, held=True)}")
         console().print(f"Lowest safe weight of any decision: {safe_weight_line(result)}")
     if result.trades.empty:
         console(stderr=True).print(f"Nothing was traded: {_why_nothing(result)}.", soft_wrap=True)

@@ -53,7 +53,7 @@ def demo(
     status.print(f"{title}: {', '.join(PORTFOLIOS)}", style="dim")
     for name, result in demo_runs(policy, prices, load_demo_cash_rate(), progress=console().is_terminal):
         runs[name] = result
-        status.print(f"  {name}: {len(result.nav):,} closes, {time.perf_counter() - began:.0f} s", style="dim")
+        status.print(f"  {name}: {len(result.positions):,} closes, {time.perf_counter() - began:.0f} s", style="dim")
     write_all({out: report_html(runs, title=title, notes=NOTES)}, force=True)
     _show(runs, title)
     seconds = time.perf_counter() - began
@@ -71,4 +71,5 @@ def _show(runs: dict[str, BacktestResult], title: str) -> None:
     bound = float(result.distance_bound.max())
     screen = console()
     screen.print(f"Decisions: {len(result.status):,} ({counts}), none further than {bound:.0e} of NAV from the optimum")
+    screen.print(f"Lowest safe weight held: {safe_weight_line(result, held=True)}", style="bold")
     screen.print(f"Lowest safe weight of any decision: {safe_weight_line(result)}", style="bold")

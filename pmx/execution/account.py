@@ -209,7 +209,7 @@ class Account:
         self.marks, self.bars_stale, self._prices = closes.copy(), self._never_stale, closes[self.column]
         self._revalue()
 
-    def rebalance(self, weights: Array, tradable: NDArray[np.bool_]) -> Fills:
+    def rebalance(self, weights: Array, tradable: NDArray[np.bool_], among: NDArray[np.bool_] | None = None) -> Fills:
         """Trade to weights of the NAV before costs, at the marks.
 
         Costs come out of cash, so that each weight of the NAV after costs is a little larger.
@@ -220,6 +220,8 @@ class Account:
             Signed fractions of NAV. Positions in symbols that are not tradable are left as they are.
         tradable : array of bool, shape (n_symbols,)
             Symbols that have a price to trade at.
+        among : array of bool, shape (n,), optional
+            The positions that are traded; all when omitted.
 
         Returns
         -------
@@ -227,6 +229,8 @@ class Account:
             One for each symbol that traded.
         """
         can = tradable[self.column] & (self._prices > 0.0)
+        if among is not None:
+            can &= among
         if can.all():
             return self.trade_to(weights * self.nav / self._prices, "rebalance")
         wanted = np.divide(weights * self.nav, self._prices, out=self.quantities.copy(), where=can)

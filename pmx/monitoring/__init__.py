@@ -8,6 +8,7 @@ from pmx.monitoring.forecast_report import ForecastReport, forecast_report, fore
 from pmx.monitoring.health import Health, health_of, health_table
 from pmx.monitoring.report import report_html, write_report
 from pmx.monitoring.tables import (
+    breaches_table,
     certificate_line,
     cuts_table,
     ledger_table,
@@ -23,6 +24,7 @@ __all__ = [
     "PORTFOLIOS",
     "ForecastReport",
     "Health",
+    "breaches_table",
     "certificate_line",
     "confidence_table",
     "confidence_words",

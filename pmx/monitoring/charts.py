@@ -77,15 +77,17 @@ def buckets(result: BacktestResult) -> go.Figure:
 
 
 def safety(result: BacktestResult) -> go.Figure:
-    """Draw the safe weight of every decision above its floor."""
+    """Draw the safe weight of every decision above its floor, and that of what was held."""
     figure = _empty()
-    safe = result.safe_weight
+    safe, held = result.safe_weight, result.safe_weight_held
+    line = {"color": LINES[1], "width": 1.0}
+    figure.add_scatter(x=held.index, y=_thin(held), name="safe weight held", line=line)
     figure.add_scatter(x=safe.index, y=_thin(safe), name="safe weight decided", line={"color": LINES[0], "width": 1.0})
     if result.safe_floor > 0:
         ends = [safe.index[0], safe.index[-1]]
         line = {"color": FLOOR, "width": 2.0, "dash": "dash"}
         figure.add_scatter(x=ends, y=[result.safe_floor] * 2, name="floor", mode="lines", line=line)
-    lowest = min(float(safe.min()), result.safe_floor or 1.0)
+    lowest = min(float(safe.min()), float(held.min()), result.safe_floor or 1.0)
     figure.update_yaxes(title="share of NAV", tickformat=".0%", range=[max(0.0, lowest - 0.05), 1.02])
     return _styled(figure, 290)
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 import pmx
 from pmx.backtest import BacktestResult
+from pmx.backtest.breaches import COSTS
 from pmx.data.quality import messages
 from pmx.errors import DataError
 from pmx.monitoring import charts, tables
@@ -26,6 +27,7 @@ from pmx.monitoring.page import (
 )
 from pmx.policy import CASH, Policy
 from pmx.projection import Allocation
+from pmx.projection.certificate import HARD_TOLERANCE
 
 #: Findings in the prices that the report lists.
 LISTED = 50
@@ -94,10 +96,11 @@ def report_html(runs: Mapping[str, BacktestResult], *, title: str = "Backtest", 
 
 
 def _head(title: str, name: str, result: BacktestResult, notes: Sequence[str]) -> Iterator[str]:
-    nav = result.nav
+    nav, first = result.nav, result.positions.index[0]
     currency = result.policy.risk_buckets.portfolio.base_currency
+    closes = f"{len(result.positions):,} closes"
     span = (
-        f"{name[:1].upper()}{name[1:]}, {nav.index[0]:%d %B %Y} to {nav.index[-1]:%d %B %Y}: {len(nav):,} closes. "
+        f"{name[:1].upper()}{name[1:]}, {first:%d %B %Y} to {nav.index[-1]:%d %B %Y}: {closes}. "
         f"NAV went from {nav.iloc[0]:,.0f} to {nav.iloc[-1]:,.0f} {currency}."
     )
     yield f"<header>{heading(title, 1)}{paragraph(span, 'soft')}</header>"
@@ -108,10 +111,11 @@ def _head(title: str, name: str, result: BacktestResult, notes: Sequence[str]) -
 def _key_figures(result: BacktestResult) -> list[tuple[str, str, str]]:
     entries = []
     if len(result.safe_weight) and result.safe_floor > 0:
+        entries.append(_lowest_held(result))
         lowest, floor = float(result.safe_weight.min()), result.safe_floor
-        held = lowest >= floor - 1e-9
+        decided = lowest >= floor - HARD_TOLERANCE
         label = f"lowest safe weight of any decision; the floor is {tables.percent(floor)}"
-        entries.append((tables.percent(lowest), label, "good" if held else "bad"))
+        entries.append((tables.percent(lowest), label, "good" if decided else "bad"))
     if len(result.distance_bound):
         worst = float(result.distance_bound.max())
         label = f"of NAV: furthest that any of {len(result.status):,} decisions can be from the exact optimum"
@@ -120,6 +124,20 @@ def _key_figures(result: BacktestResult) -> list[tuple[str, str, str]]:
     entries.append((tables.percent(float(result.metrics["annualized_return"])), "annualised return", ""))
     entries.append((tables.ratio(float(result.metrics["sharpe_ratio"])), "Sharpe ratio over the cash rate", ""))
     return entries
+
+
+def _lowest_held(result: BacktestResult) -> tuple[str, str, str]:
+    """Return the card of the lowest safe weight that was held; it is good only where that kept the floor."""
+    lowest, floor = float(result.safe_weight_held.min()), result.safe_floor
+    label = f"lowest safe weight held after a close's trades; the floor is {tables.percent(floor)}"
+    if lowest >= floor - HARD_TOLERANCE:
+        return tables.percent(lowest), label, "good"
+    closes = int((result.safe_weight_held < floor - HARD_TOLERANCE).sum())
+    causes = tables.causes_below_floor(result)
+    by = tables.excess_text(floor - lowest)
+    label += f"; below it by up to {by} on {closes:,} of {len(result.positions):,} closes ({', '.join(causes)})"
+    within = all(cause.startswith(f"{COSTS} ") for cause in causes)
+    return tables.percent(lowest), label, "" if within else "bad"
 
 
 def _performance(runs: Mapping[str, BacktestResult]) -> Iterator[str]:
@@ -137,7 +155,10 @@ def _exposure(result: BacktestResult) -> Iterator[str]:
     caption = "Value of each bucket as a share of NAV after the day's trading. Pale: cash and safe buckets."
     yield figure(charts.as_html(charts.buckets(result), "buckets"), caption)
     if len(result.safe_weight):
-        caption = "Safe weight of every decision: one less all risk positions. Hard rules keep it above the floor."
+        caption = (
+            "Safe weight, one less all risk positions: of every decision, which hard rules keep above the floor, and "
+            "of what was held after each close's trades."
+        )
         yield figure(charts.as_html(charts.safety(result), "safety"), caption)
     scaled = charts.scales(result)
     if scaled is not None:
@@ -164,6 +185,7 @@ def _rules(result: BacktestResult) -> Iterator[str]:
     ledger = tables.ledger_table(result)
     marks = ["bites" if cell != tables.NONE else "" for cell in ledger["mean price"]]
     yield table(ledger, text=("rule", "source"), marks=marks)
+    yield from _held_outside(result)
     if len(result.gates):
         yield heading("Gates of validation", 3)
         yield paragraph(
@@ -171,6 +193,30 @@ def _rules(result: BacktestResult) -> Iterator[str]:
             "nothing has been heard of them for long. The dates are those of the decisions that did it."
         )
         yield table(tables.gates_table(result), text=("symbol", "mode", "shut", "opened"))
+
+
+def _held_outside(result: BacktestResult) -> Iterator[str]:
+    """Say where what was held was outside the rules, and why."""
+    yield heading("Held outside the rules", 3)
+    cures = int((result.occasion == "breach").sum())
+    kept = (
+        f"Decisions obey every hard rule; what is held drifts from them. Schedule: "
+        f"{result.policy.execution.rebalance.schedule}. {cures:,} decisions were made to bring holdings back inside."
+    )
+    if result.breaches.empty:
+        yield paragraph(f"{kept} After every close's trades, what was held was inside every rule.")
+        return
+    yield paragraph(
+        f"{kept} Closes after whose trades a rule was exceeded, by cause. Drift: prices moved what is held. Suspended: "
+        "an order waited for its symbol's next close. Lapsed order: one ended with a delisting. Limit: a risk scale "
+        "lowered the rule's limit. Costs: no more than the costs of trading. Decision: the decided weights exceed a "
+        "soft rule themselves."
+    )
+    yield table(tables.breaches_table(result), text=("rule", "kind", "cause"))
+    worst = tables.worst_breaches_table(result)
+    if len(worst):
+        yield paragraph("The worst spells outside a hard rule, costs apart:")
+        yield table(worst, text=("rule", "cause"))
 
 
 def _cuts(result: BacktestResult) -> Iterator[str]:

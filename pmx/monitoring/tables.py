@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pandas as pd
 
 from pmx.backtest import BacktestResult
+from pmx.backtest.breaches import COSTS, by_cause
 from pmx.projection import Allocation, Certificate
 from pmx.projection.certificate import HARD_TOLERANCE
 
@@ -15,6 +17,7 @@ from pmx.projection.certificate import HARD_TOLERANCE
 CAUSES = 6
 #: What is said of a rule's cuts, in this order.
 EARNED = ("saved", "cost", "contribution")
+SAFE_FLOOR = "barbell.safe.floor"
 #: What a cell says where there is no number.
 NONE = "–"
 
@@ -136,12 +139,76 @@ def ledger_table(result: BacktestResult) -> pd.DataFrame:
             price(rule["mean_shadow_price"]),
             f"{rule['days_given_way']:,}" if rule["days_given_way"] else NONE,
             percent(rule["max_violation"]) if rule["days_given_way"] else NONE,
+            *_held_outside(rule["days_outside"], rule["max_excess_held"]),
             rule["source"],
         )
         for name, rule in result.rules.iterrows()
     ]
-    columns = ["rule", "days", "binding", "share", "mean price", "gave way", "by at most", "source"]
+    columns = [
+        "rule",
+        "days",
+        "binding",
+        "share",
+        "mean price",
+        "gave way",
+        "by at most",
+        "held outside",
+        "over by",
+        "source",
+    ]
     return pd.DataFrame(lines, columns=columns)
+
+
+def _held_outside(days: Any, excess: float) -> tuple[str, str]:
+    """Return on how many closes a rule was exceeded by what was held, and by how much at most."""
+    return (NONE, NONE) if pd.isna(days) or not days else (f"{days:,}", excess_text(excess))
+
+
+def excess_text(value: float) -> str:
+    """Return by how much a limit was exceeded, with enough digits to be seen.
+
+    Examples
+    --------
+    >>> excess_text(0.0173), excess_text(3.2e-6)
+    ('1.73%', '0.00032%')
+    """
+    return percent(value) if value >= 1e-4 else f"{100.0 * value:.2g}%"
+
+
+def breaches_table(result: BacktestResult) -> pd.DataFrame:
+    """Return one row a rule and cause: how often what was held was outside the rule, how far, and until when."""
+    table = by_cause(result.breaches).reset_index()
+    lines = [
+        (
+            str(row["rule"]),
+            "hard" if row["hard"] else "soft",
+            str(row["cause"]),
+            f"{row['spells']:,}",
+            f"{row['days']:,}",
+            excess_text(row["worst_excess"]),
+            NONE if pd.isna(row["longest_to_cure"]) else f"{row['longest_to_cure']:,}",
+        )
+        for row in table.to_dict("records")
+    ]
+    columns = ["rule", "kind", "cause", "spells", "closes", "worst excess", "longest until cured"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def worst_breaches_table(result: BacktestResult, most: int = 10) -> pd.DataFrame:
+    """Return the worst spells outside hard rules, those within the costs of trading apart."""
+    spells = result.breaches[result.breaches["hard"] & (result.breaches["cause"] != COSTS)]
+    worst = spells.sort_values("worst_excess", ascending=False, kind="stable").head(most)
+    return pd.DataFrame(
+        {
+            "rule": worst["rule"],
+            "cause": worst["cause"],
+            "first": [f"{day:%Y-%m-%d}" for day in worst["first"]],
+            "last": [f"{day:%Y-%m-%d}" for day in worst["last"]],
+            "closes": worst["days"].map("{:,}".format),
+            "worst excess": worst["worst_excess"].map(excess_text),
+            "cured": [NONE if pd.isna(day) else f"{day:%Y-%m-%d}" for day in worst["cured"]],
+        }
+    )
 
 
 def cuts_table(result: BacktestResult) -> pd.DataFrame:
@@ -193,17 +260,27 @@ def certificate_line(certificate: Certificate) -> str:
     )
 
 
-def safe_weight_line(result: BacktestResult) -> str:
-    """Return the lowest safe weight over all decisions beside its floor.
+def safe_weight_line(result: BacktestResult, *, held: bool = False) -> str:
+    """Return the lowest safe weight beside its floor: over all decisions, or of what was ``held`` after each close.
 
     Returns
     -------
     str
-        Such as ``"0.8172 ≥ 0.7000, on 2004-03-11"``.
+        Such as ``"0.8172 ≥ 0.7000, on 2004-03-11"``; where it is below the floor, by how much and why.
     """
-    lowest, floor = float(result.safe_weight.min()), result.safe_floor
-    sign = "≥" if lowest >= floor - HARD_TOLERANCE else "<"
-    return f"{lowest:.4f} {sign} {floor:.4f}, on {result.safe_weight.idxmin():%Y-%m-%d}"
+    safe, floor = result.safe_weight_held if held else result.safe_weight, result.safe_floor
+    lowest, day = float(safe.min()), safe.idxmin()
+    if lowest >= floor - HARD_TOLERANCE:
+        return f"{lowest:.4f} ≥ {floor:.4f}, on {day:%Y-%m-%d}"
+    why = ", ".join(causes_below_floor(result)) if held else "decided so"
+    return f"{lowest:.4f} < {floor:.4f} by {excess_text(floor - lowest)}, on {day:%Y-%m-%d} ({why})"
+
+
+def causes_below_floor(result: BacktestResult) -> list[str]:
+    """Return why the safe weight held was below its floor, with the closes of each cause, such as ``"drift 12"``."""
+    spells = result.breaches[result.breaches["rule"] == SAFE_FLOOR]
+    days = spells.groupby("cause", sort=False)["days"].sum()
+    return [f"{cause} {count:,}" for cause, count in days.items()]
 
 
 def _change(move: float) -> str:

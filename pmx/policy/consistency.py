@@ -28,6 +28,7 @@ def problems_of(policy: Policy) -> Iterator[Finding]:
     for name, rule in policy.risk_buckets.custom_rules.items():
         yield from _custom_rule(f"risk_buckets.custom_rules.{name}", rule)
     yield from _ranks(policy)
+    yield from _rebalance(policy)
     yield from _safe_bounds(policy)
     yield from _safe_and_risk(policy)
     yield from _cash_as_symbol(policy)
@@ -98,6 +99,14 @@ def _ranks(policy: Policy) -> Iterator[Finding]:
     if safe.max_weight_max_violation is not None and not safe.max_weight_rank:
         what = "limits how far the cap gives way, which needs a rank"
         yield "barbell.safe_bucket.max_weight_max_violation", what, "set max_weight_rank to 1 or more, or remove it"
+
+
+def _rebalance(policy: Policy) -> Iterator[Finding]:
+    """Check that a tolerance has a schedule that reads it."""
+    rule = policy.execution.rebalance
+    if rule.tolerance and rule.schedule != "on_breach":
+        what = f"is {rule.tolerance:g}, but only the schedule on_breach reads it, and schedule is {rule.schedule}"
+        yield "execution.rebalance.tolerance", what, "set it to 0, or schedule to on_breach"
 
 
 def _safe_bounds(policy: Policy) -> Iterator[Finding]:

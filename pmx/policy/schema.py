@@ -332,6 +332,13 @@ class ForecasterMonitoring(Section):
 # --- execution.yml ---------------------------------------------------------------------------------------
 
 
+class Rebalance(Section):
+    """When a backtest trades between the dates that its targets name."""
+
+    schedule: Literal["on_breach", "on_targets", "daily", "weekly", "monthly"] = "on_breach"
+    tolerance: Fraction = 0.0  # how far drift may exceed a hard rule before on_breach trades, fraction of NAV
+
+
 class Turnover(Section):
     """Limits and prices on trading."""
 
@@ -380,6 +387,7 @@ class Execution(Section):
     """``execution.yml``."""
 
     trade_at: Literal["next_close", "close"] = "next_close"
+    rebalance: Rebalance = Field(default_factory=Rebalance)
     turnover: Turnover = Field(default_factory=Turnover)
     liquidity: Liquidity = Field(default_factory=Liquidity)
     costs: Costs = Field(default_factory=Costs)

@@ -173,8 +173,14 @@ class NavAllocator:
         scale = self._scale(risk_scale)
         if not self._bounded or scale.min() >= 1.0:
             return {}
-        maxima = np.maximum(scale * self._max, self._min)
+        maxima = self.clamps_of(scale)
         return {self._names[b]: float(maxima[b]) for b in np.flatnonzero(present & (scale < 1.0)).tolist()}
+
+    def clamps_of(self, scale: Array) -> Array:
+        """Return the clamps of given weights under scales of any shape (..., n_buckets); inf where there is none."""
+        if not self._bounded:
+            return np.full(scale.shape, np.inf)
+        return np.where(scale < 1.0, np.maximum(scale * self._max, self._min), np.inf)
 
     def _layout_of(self, index: pd.Index[str] | None) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Return each row's bucket, shape (n,), and which buckets have rows; kept while the same index comes back."""

@@ -59,6 +59,10 @@ class Projector:
         The positions, in the order of every array.
     universe : Universe
         The same, and what reads the inputs of a solve.
+    allocator : NavAllocator
+        What turns budgets and scales into wishes and clamps.
+    residual_book : ResidualBook or None
+        The rules with the residual symbol, where the policy has one.
 
     Raises
     ------
@@ -88,11 +92,11 @@ class Projector:
         self.universe = Universe(policy, positions)
         self.index = self.universe.index
         self.book = RuleBook(policy, list(self.index))
-        self._allocator = NavAllocator(policy)
+        self.allocator = NavAllocator(policy)
         portfolio = policy.risk_buckets.portfolio
-        self._residual: ResidualBook | None = None
+        self.residual_book: ResidualBook | None = None
         if portfolio.residual_symbol is not None and policy.safe_buckets and not policy.bypassed:
-            self._residual = ResidualBook(policy, list(self.index))
+            self.residual_book = ResidualBook(policy, list(self.index))
         solver = policy.execution.solver
         solvers = tuple(dict.fromkeys([solver.name, *solver.fallbacks]))
         self._chain = EngineChain(solvers, room=lambda: self._room, positions=self.book.positions)
@@ -188,7 +192,7 @@ class Projector:
             if self.policy.bypassed:
                 return recorded(bypass(self.universe.as_series(relative_weights), self.policy), self.policy, journal)
             r = self.universe.array(relative_weights, "relative_weights")
-            budget = self._allocator.allocate(r, risk_scale, positions=self.index)
+            budget = self.allocator.allocate(r, risk_scale, positions=self.index)
             allocation = self._project(r, budget.target, dict(budget.clamps), asked)
         except REFUSALS as error:
             refused(error, self.policy, asked, journal)
@@ -222,7 +226,7 @@ class Projector:
             if self.policy.bypassed:
                 return recorded(bypass(self.universe.as_series(targets), self.policy), self.policy, journal)
             x = self.universe.array(targets, "targets")
-            clamps = {} if risk_scale is None else self._allocator.scaled_maxima(self.index, risk_scale)
+            clamps = {} if risk_scale is None else self.allocator.scaled_maxima(self.index, risk_scale)
             allocation = self._project(x, np.abs(x), clamps, asked)
         except REFUSALS as error:
             refused(error, self.policy, asked, journal)
@@ -340,10 +344,10 @@ class Projector:
         self, inputs: Inputs, wish: Array, asked: Asked, solved: Solved, certificate: Certificate
     ) -> Allocation:
         residual = None
-        if self._residual is not None:
-            symbols = [symbol for _, symbol in self._residual.positions]
+        if self.residual_book is not None:
+            symbols = [symbol for _, symbol in self.residual_book.positions]
             covariance = self.universe.covariance_between(asked.given.covariance, symbols)
-            residual = self._residual.residual(inputs, solved.point.u, covariance)
+            residual = self.residual_book.residual(inputs, solved.point.u, covariance)
         return Allocation(
             certificate=certificate,
             index=self.index,

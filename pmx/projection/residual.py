@@ -57,6 +57,13 @@ class ResidualBook:
         With a ``residual_symbol`` and a safe bucket.
     positions : sequence of (bucket, symbol)
         The universe without it.
+
+    Attributes
+    ----------
+    column : int
+        The residual symbol's own position.
+    book : RuleBook
+        The rules.
     """
 
     def __init__(self, policy: Policy, positions: list[tuple[str, str]]) -> None:
@@ -65,9 +72,9 @@ class ResidualBook:
         own = (policy.safe_buckets[0], self.symbol)
         if own not in self.positions:
             self.positions.append(own)
-        self._column = self.positions.index(own)
+        self.column = self.positions.index(own)
         self._added = len(self.positions) - len(positions)
-        self._book = RuleBook(policy, self.positions)
+        self.book = RuleBook(policy, self.positions)
 
     def residual(self, inputs: Inputs, u: Array, covariance: Array | None) -> Residual:
         """Return what the residual symbol may take on top of solved positions.
@@ -93,9 +100,9 @@ class ResidualBook:
             if inputs.bounds is None
             else (np.append(inputs.bounds[0], none), np.append(inputs.bounds[1], np.inf * one)),
         )
-        program = self._book.program(wider)
+        program = self.book.program(wider)
         u = np.append(u, none)
-        j = self._column
+        j = self.column
         if program.sign[j] < 0.0:
             return Residual(self.symbol, 0.0)
         room = room_in(program, u, j)

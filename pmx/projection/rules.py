@@ -64,6 +64,11 @@ class RuleBook:
         self._no_clamp = np.full(len(self._bucket_number), np.inf)
         self._frames: dict[tuple[Any, ...], Frame] = {}
 
+    @property
+    def buckets_held(self) -> tuple[str, ...]:
+        """The buckets that have positions."""
+        return tuple(self._members_of_bucket)
+
     # -- what does not change ------------------------------------------------------------------------------
 
     def _markets(self) -> dict[str, Index]:

@@ -61,7 +61,7 @@ def test_with_the_layer_off_weights_come_back_bit_for_bit() -> None:
     assert (result.safe_floor, len(result.rules)) == (0.0, 0)
     worth = result.positions.mul(prices[result.positions.columns.get_level_values("symbol")].to_numpy())
     cost = result.trades.groupby("date")["cost"].sum()
-    executed = worth.droplevel("bucket", axis=1)[targets.columns].div(result.nav + cost, axis=0)
+    executed = worth.droplevel("bucket", axis=1)[targets.columns].div(result.nav.iloc[1:] + cost, axis=0)
     np.testing.assert_allclose(executed, targets, rtol=0, atol=1e-12)
 
 
@@ -95,15 +95,18 @@ def test_a_symbol_without_a_price_keeps_its_signal_and_is_not_traded() -> None:
     assert quantity.iloc[4] == pytest.approx(0.0, abs=1e-6)
     silent = result.trades["date"].isin(prices.index[2:4])
     assert set(result.trades[silent]["symbol"]) <= {"WTI"}
-    assert result.nav.iloc[3] == pytest.approx(result.nav.iloc[1], rel=1e-4)
+    nav = result.nav.loc[prices.index]
+    assert nav.iloc[3] == pytest.approx(nav.iloc[1], rel=1e-4)
 
 
-def test_an_order_without_a_price_lapses() -> None:
+def test_an_order_without_a_price_waits_for_the_next_close() -> None:
     prices = pd.DataFrame({"SP500": [100.0, math.nan, 100.0, 100.0], "WTI": 50.0}, dates(4))
     targets = pd.DataFrame({"SP500": [0.05], "WTI": [0.05]}, prices.index[:1])
     result = pmx.backtest(prices, POLICY, targets=targets)
-    assert result.trades[["date", "symbol"]].to_numpy().tolist() == [[prices.index[1], "WTI"]]
-    assert result.positions["ts_core", "SP500"].eq(0.0).all()
+    trades = [[prices.index[1], "WTI"], [prices.index[2], "SP500"]]
+    assert result.trades[["date", "symbol"]].to_numpy().tolist() == trades
+    assert result.positions["ts_core", "SP500"].tolist()[:2] == [0.0, 0.0]
+    assert result.trades["value"].to_numpy() / result.nav.iloc[1:3].to_numpy() == pytest.approx([0.05] * 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("patience", [0, 2])

@@ -31,7 +31,9 @@ def test_every_decision_is_in_it(market, tmp_path):
     assert [str(finding) for finding in verdict.findings] == []
     solves = [line for line in lines_of(path) if line["record"] == "solve"]
     assert [solve["label"] for solve in solves] == [f"{date:%Y-%m-%d}" for date in plain.status.index]
-    assert verdict.solves == len(plain.status) == 59
+    # On the day without targets, costs had left holdings a little outside a rule: one more solve.
+    assert verdict.solves == len(plain.status) == 60
+    assert plain.occasion[plain.occasion == "breach"].index.tolist() == [prices.index[7]]
     assert verdict.relaxed == int((plain.status == "relaxed").sum())
     assert [solve["status"] for solve in solves] == plain.status.tolist()
 

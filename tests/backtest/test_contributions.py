@@ -127,10 +127,10 @@ def by_hand(
     held: dict[tuple[str, str], dict[str, float]] = {}
     mark: dict[str, float] = {}
     missed: dict[str, int] = {}
-    order = None
+    order: dict[tuple[str, str], dict[str, float]] = {}
     rows: list[dict[str, float]] = []
     nav = math.nan
-    for day, line in prices.loc[result.nav.index].to_dict("index").items():
+    for day, line in prices.loc[result.positions.index].to_dict("index").items():
         today = {symbol: close for symbol, close in line.items() if close == close}
         row: dict[str, float] = {}
         for (_, symbol), parts in held.items():
@@ -141,17 +141,18 @@ def by_hand(
         rows.append(row)
         mark.update(today)
         missed = {symbol: 0 if symbol in today else missed.get(symbol, 0) + 1 for symbol in line}
-        held = {p: parts for p, parts in held.items() if missed[p[1]] <= EXECUTION["max_stale_bars"]}
+        held, order = (
+            {p: parts for p, parts in some.items() if missed[p[1]] <= EXECUTION["max_stale_bars"]}
+            for some in (held, order)
+        )
         order = parts_of(decided[day]) if at_close and day in decided else order
-        if order is not None:
-            before_costs = result.nav[day] + paid.get(day, 0.0)
-            for position, parts in order.items():
-                if position[1] in today:
-                    price = today[position[1]]
-                    held[position] = {cause: part * before_costs / price for cause, part in parts.items()}
-        order = parts_of(decided[day]) if not at_close and day in decided else None
+        before_costs = result.nav[day] + paid.get(day, 0.0)
+        for position in [position for position in order if position[1] in today]:  # the others wait
+            price = today[position[1]]
+            held[position] = {cause: part * before_costs / price for cause, part in order.pop(position).items()}
+        order = parts_of(decided[day]) if not at_close and day in decided else order
         nav = result.nav[day]
-    return pd.DataFrame(rows, index=result.nav.index).fillna(0.0)
+    return pd.DataFrame(rows, index=result.positions.index).fillna(0.0)
 
 
 def assert_adds_up(result: pmx.BacktestResult) -> None:
@@ -159,7 +160,7 @@ def assert_adds_up(result: pmx.BacktestResult) -> None:
     table, nav = result.contributions, result.nav
     np.testing.assert_allclose(table.drop(columns=WEIGHT).sum(axis=1), table[WEIGHT], rtol=0, atol=1e-12)
     paid = result.trades.groupby("date")["cost"].sum().reindex(nav.index, fill_value=0.0)
-    excess = nav.pct_change() - result.rf + paid / nav.shift()
+    excess = (nav.pct_change() - result.rf + paid / nav.shift()).loc[table.index]
     np.testing.assert_allclose(table[WEIGHT].iloc[1:], excess.iloc[1:], rtol=0, atol=1e-12)
     assert (table.iloc[0] == 0.0).all()
 
@@ -173,7 +174,9 @@ def test_a_loop_in_plain_python_makes_the_same_of_every_decision(
     days, first = (90, 66) if kind == "volatility" else (60, 0)  # a covariance needs some history
     prices, targets, given = market(seed=len(kind), days=days)
     with day_by_day(monkeypatch) as decided:
-        result = pmx.backtest(prices, rules, targets=targets, trade_at=trade_at, start=prices.index[first], **given)
+        result = pmx.backtest(
+            prices, rules, targets=targets, trade_at=trade_at, start=prices.index[first], schedule="on_targets", **given
+        )
     assert_adds_up(result)
     expected = by_hand(result, prices, decided, trade_at == "close")
     table = result.contributions.drop(columns=WEIGHT)
@@ -285,25 +288,26 @@ def test_twenty_years_of_a_safe_floor(
     monthly: tuple[pd.DataFrame, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prices, targets = monthly
+    rules = FLOOR.override({"execution.rebalance.schedule": "on_targets"})
     with day_by_day(monkeypatch) as decided:
-        result = pmx.backtest(prices, FLOOR, targets=targets, cash_rate=load_demo_cash_rate())
+        result = pmx.backtest(prices, rules, targets=targets, cash_rate=load_demo_cash_rate())
     assert_adds_up(result)
     expected = by_hand(result, prices, decided, at_close=False)
     floor = result.contributions["barbell.safe.floor"]
     np.testing.assert_allclose(floor, expected["barbell.safe.floor"], rtol=1e-9, atol=1e-13)
     np.testing.assert_allclose(result.contributions[TARGET], expected[TARGET], rtol=1e-9, atol=1e-13)
-    together = pmx.backtest(prices, FLOOR, targets=targets, cash_rate=load_demo_cash_rate())
+    together = pmx.backtest(prices, rules, targets=targets, cash_rate=load_demo_cash_rate())
     assert together.contributions.equals(result.contributions)
     # The figures as they stand: they change only if data, policy or meaning do.
     line = result.rules.loc["barbell.safe.floor"]
     assert (line["days"], line["days_binding"]) == (240, 164)
     assert [line[name] for name in ("contribution", "saved", "cost")] == pytest.approx(
-        [-0.110481, 0.272218, 0.382699], abs=5e-7
+        [-0.110506, 0.272138, 0.382644], abs=5e-7
     )
     years = result.contributions_by_year.xs("barbell.safe.floor", level="rule")["contribution"]
     # It saved in 2000 and 2008 and cost in the recoveries after them.
     assert years[[2000, 2004, 2008, 2009, 2010]].to_list() == pytest.approx(
-        [0.016488, -0.022184, 0.009955, -0.008878, -0.023204], abs=5e-7
+        [0.016435, -0.022135, 0.009955, -0.008878, -0.023204], abs=5e-7
     )
 
 
@@ -312,7 +316,7 @@ def test_where_nothing_takes_over_running_again_without_the_rule_says_the_same(
 ) -> None:
     prices, targets = monthly
     ruled, loose = (
-        pmx.backtest(prices, rules, targets=targets, cash_rate=load_demo_cash_rate(), costs=0.0)
+        pmx.backtest(prices, rules, targets=targets, cash_rate=load_demo_cash_rate(), costs=0.0, schedule="on_targets")
         for rules in (FLOOR, LOOSE)
     )
     assert loose.rules.loc[loose.rules.index != "barbell.safe.cap", "days_binding"].sum() == 0
@@ -321,3 +325,17 @@ def test_where_nothing_takes_over_running_again_without_the_rule_says_the_same(
     assert said.abs().max() > 0.005
     # A month's drift is on its own NAV in each run, which makes the small difference.
     np.testing.assert_allclose(said, again, rtol=0, atol=5e-4)
+
+
+def test_cures_are_further_cuts_beside_the_wish_that_stands() -> None:
+    prices = load_demo_prices().loc["2003":"2007"].ffill()
+    targets = pd.DataFrame({"SP500": [0.08], "NASDAQ": [0.08], "WTI": [0.08]}, prices.index[:1])
+    for trade_at in ("close", "next_close"):
+        result = pmx.backtest(prices, FLOOR, targets=targets, trade_at=trade_at, costs=0.001)
+        assert (result.occasion == "breach").sum() > 20
+        assert_adds_up(result)
+        # Quantities that the wish would hold, had no rule cut it at the first trade or since.
+        first = 0 if trade_at == "close" else 1
+        worth = 0.08 * (1e6 / prices.iloc[first]) * prices.diff().shift(-first).shift(first)
+        expected = worth.iloc[first + 1 :].sum(axis=1) / result.nav.shift().loc[prices.index[first + 1 :]]
+        np.testing.assert_allclose(result.contributions[TARGET].iloc[first + 1 :], expected, rtol=0, atol=1e-12)

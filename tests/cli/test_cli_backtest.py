@@ -35,8 +35,15 @@ def test_the_files_are_what_the_library_says(ran, closes, targets, tmp_path):
     )
     nav = pd.read_csv(tmp_path / "run" / "nav.csv", index_col="date", parse_dates=True)
     assert nav["nav"].to_numpy() == pytest.approx(expected.nav.to_numpy(), rel=1e-12)
-    assert nav["interest"].iloc[1:].gt(0).all()
-    assert (nav["safe_weight"] >= 0.7).all()
+    assert (nav.index[0], nav["nav"].iloc[0]) == (pd.Timestamp("2020-01-02"), 5000.0)  # the opening NAV
+    assert nav["interest"].iloc[2:].gt(0).all()
+    assert (nav["safe_weight"].iloc[1:] >= 0.7).all()
+    held = nav["safe_weight_held"].iloc[1:]
+    assert held.to_numpy() == pytest.approx(expected.safe_weight_held.to_numpy(), abs=1e-12)
+    breaches = pd.read_csv(tmp_path / "run" / "breaches.csv")
+    assert list(breaches.columns) == list(expected.breaches.columns)
+    assert breaches["worst_excess"].to_numpy() == pytest.approx(expected.breaches["worst_excess"].to_numpy(), abs=1e-12)
+    assert breaches["cause"].tolist() == expected.breaches["cause"].tolist() != []
     weights = pd.read_csv(tmp_path / "run" / "weights.csv", index_col="date", parse_dates=True)
     assert weights.to_numpy() == pytest.approx(expected.weights.to_numpy(), abs=1e-12)
     assert weights.sum(axis=1).to_numpy() == pytest.approx(1.0, abs=1e-12)
@@ -53,7 +60,14 @@ def test_the_files_are_what_the_library_says(ran, closes, targets, tmp_path):
 def test_the_metrics_are_complete(ran, tmp_path):
     content = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert (content["start"], content["end"], content["closes"]) == ("2020-01-03", "2020-01-31", 21)
-    assert content["initial_nav"] == pytest.approx(5000, rel=1e-3)
+    assert content["initial_nav"] == 5000
+    nav = pd.read_csv(tmp_path / "run" / "nav.csv")["nav"]
+    assert content["metrics"]["total_return"] == pytest.approx(nav.iloc[-1] / nav.iloc[0] - 1.0, abs=1e-12)
+    assert content["final_nav"] == pytest.approx(nav.iloc[-1])
+    assert content["lowest_safe_weight_held"] == content["metrics"]["lowest_safe_weight_held"]
+    assert {line["rule"] for line in content["held_outside"]} == set(
+        pd.read_csv(tmp_path / "run" / "breaches.csv")["rule"]
+    )
     assert content["metrics"]["periods_per_year"] == 252.0
     assert sum(content["decisions"].values()) == 21
     assert content["lowest_safe_weight"] >= content["safe_floor"] == 0.7
@@ -65,6 +79,8 @@ def test_the_metrics_are_printed(ran):
     assert re.search(r"rule +days binding +mean price +saved +cost +contribution", ran.stdout)
     assert re.search(r"symbol\.WTI\.cap +\d+ of 21 .*%", ran.stdout)
     assert "≥ 0.7000, on 2020-01-" in ran.stdout
+    assert re.search(r"Lowest safe weight held: 0\.\d{4} [≥<] 0\.7000", ran.stdout)
+    assert re.search(r"rule +kind +cause +spells +closes +worst excess", ran.stdout)
     assert "Written to run" in ran.stdout
 
 
@@ -132,3 +148,15 @@ def test_splits_and_dividends_from_files(pmx_command, tmp_path):
     plain = pmx_command("backtest", *given, "--out", "plain")
     assert "warning: prices: looks like a split that is not adjusted: SP500 on 2020-01-03: 100 to 25" in plain.stderr
     assert not (tmp_path / "plain" / "corporate_actions.csv").exists()
+
+
+def test_the_schedule_and_its_tolerance_are_options(pmx_command, targets, tmp_path):
+    ask = ("backtest", "--prices", "closes.csv", "--targets", "targets.csv")
+    assert pmx_command(*ask, "--schedule", "weekly", "--out", "weekly").exit_code == 0
+    weekly = pd.read_csv(tmp_path / "weekly" / "weights.csv", parse_dates=["date"])["date"]
+    assert not weekly.dt.strftime("%G-%V").duplicated().any()
+    assert pmx_command(*ask, "--tolerance", "0.01", "--out", "loose").exit_code == 0
+    both = pmx_command(*ask, "--schedule", "daily", "--tolerance", "0.01", "--out", "both")
+    assert both.exit_code == 2
+    assert "only the schedule on_breach reads it" in " ".join(both.stderr.split())
+    assert not (tmp_path / "both").exists()
