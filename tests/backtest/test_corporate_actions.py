@@ -37,7 +37,7 @@ def test_a_split_without_the_table_is_a_loss_and_a_warning():
 @pytest.mark.parametrize("trade_at", ["close", "next_close"])
 def test_a_split_with_the_table_is_no_move(trade_at):
     result = pmx.backtest(SPLIT, OFF, targets=HALF, splits=once(4.0, 3), trade_at=trade_at, **FREE)
-    assert result.nav.tolist() == [1_000.0] * 6
+    assert result.nav.iloc[-6:].tolist() == [1_000.0] * 6
     assert result.positions.iloc[[2, 3], 0].tolist() == [5.0, 20.0]
     assert result.data_warnings.empty
     [row] = result.corporate_actions.itertuples(index=False)
@@ -48,20 +48,20 @@ def test_the_same_split_in_a_long_table_with_text_dates_and_zeros_for_none():
     long = pd.DataFrame({"date": ["2020-01-06", "2020-01-07"], "symbol": ["AAPL", "AAPL"], "ratio": [4.0, 0.0]})
     wide = pd.DataFrame({"AAPL": [0.0, 4.0, np.nan]}, index=["2020-01-03", "2020-01-06", "2020-01-07"])
     runs = [pmx.backtest(SPLIT, OFF, targets=HALF, splits=splits, **FREE) for splits in (long, wide)]
-    assert all(run.nav.tolist() == [1_000.0] * 6 for run in runs)
+    assert all(run.nav.iloc[-6:].tolist() == [1_000.0] * 6 for run in runs)
 
 
 def test_a_dividend_is_cash_on_what_was_held_the_day_before():
     prices = pd.DataFrame({"AAPL": [100.0, 100.0, 98.0, 98.0, 98.0, 98.0]}, index=DATES)
     result = pmx.backtest(prices, OFF, targets=HALF, dividends=once(2.0, 2), trade_at="close", **FREE)
-    assert result.nav.tolist() == [1_000.0] * 6
+    assert result.nav.iloc[-6:].tolist() == [1_000.0] * 6
     assert result.corporate_actions.iloc[0].tolist() == [DATES[2], "AAPL", "dividend", 2.0, 5.0, 10.0]
     assert result.bucket_weights["CASH"].iloc[2] == pytest.approx(0.51)
     bought_that_day = pmx.backtest(
         prices, OFF, targets=pd.DataFrame({"AAPL": [0.5]}, index=DATES[2:3]), dividends=once(2.0, 2), trade_at="close",
         **FREE,
     )  # fmt: skip
-    assert bought_that_day.nav.tolist() == [1_000.0] * 6
+    assert bought_that_day.nav.iloc[-6:].tolist() == [1_000.0] * 6
     assert bought_that_day.corporate_actions["cash"].tolist() == [0.0]
 
 
@@ -69,7 +69,7 @@ def test_who_is_short_pays_the_dividend():
     prices = pd.DataFrame({"AAPL": [100.0] * 6}, index=DATES)
     short = pd.DataFrame({"AAPL": [-0.5]}, index=DATES[:1])
     result = pmx.backtest(prices, OFF, targets=short, dividends=once(2.0, 3), trade_at="close", **FREE)
-    assert result.nav.tolist() == [1_000.0] * 3 + [990.0] * 3
+    assert result.nav.iloc[-6:].tolist() == [1_000.0] * 3 + [990.0] * 3
 
 
 def test_a_dividend_on_the_day_of_a_split_is_for_the_unit_after_it():
@@ -77,14 +77,14 @@ def test_a_dividend_on_the_day_of_a_split_is_for_the_unit_after_it():
     result = pmx.backtest(
         prices, OFF, targets=HALF, splits=once(4.0, 3), dividends=once(0.5, 3), trade_at="close", **FREE
     )
-    assert result.nav.tolist() == [1_000.0] * 6
+    assert result.nav.iloc[-6:].tolist() == [1_000.0] * 6
     assert result.corporate_actions["quantity"].tolist() == [5.0, 20.0]
 
 
 def test_a_split_while_there_is_no_close_keeps_what_is_held_worth_the_same():
     prices = SPLIT.assign(AAPL=[100.0, 100.0, 100.0, np.nan, np.nan, 26.0])
     result = pmx.backtest(prices, OFF, targets=HALF, splits=once(4.0, 3), trade_at="close", **FREE)
-    assert result.nav.tolist() == [1_000.0] * 5 + [1_020.0]
+    assert result.nav.iloc[-6:].tolist() == [1_000.0] * 5 + [1_020.0]
 
 
 # -- against a plain loop ----------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_what_cannot_be_is_refused(given, words):
 
 def test_what_lies_outside_the_prices_is_left_out():
     splits = pd.DataFrame({"AAPL": [2.0, 4.0, 2.0]}, index=pd.to_datetime(["1990-01-01", "2020-01-06", "2030-01-01"]))
-    assert pmx.backtest(SPLIT, OFF, targets=HALF, splits=splits, **FREE).nav.tolist() == [1_000.0] * 6
+    assert pmx.backtest(SPLIT, OFF, targets=HALF, splits=splits, **FREE).nav.iloc[-6:].tolist() == [1_000.0] * 6
 
 
 def test_a_split_that_the_closes_do_not_show_is_questioned():

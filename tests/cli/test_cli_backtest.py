@@ -139,7 +139,7 @@ def test_splits_and_dividends_from_files(pmx_command, tmp_path):
     result = pmx_command("backtest", *given, *actions, "--out", "run", "--initial-nav", "1000")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == ""
-    assert pd.read_csv(tmp_path / "run" / "nav.csv")["nav"].round(9).tolist() == [1000.0] * 4
+    assert pd.read_csv(tmp_path / "run" / "nav.csv")["nav"].round(9).tolist() == [1000.0] * 5  # and the opening NAV
     rows = pd.read_csv(tmp_path / "run" / "corporate_actions.csv")
     assert rows[["kind", "value", "quantity", "cash"]].to_numpy().tolist() == [
         ["split", 4.0, 1.0, 0.0],
