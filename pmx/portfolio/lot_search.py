@@ -28,8 +28,10 @@ SEARCH_TOLERANCE = 1e-6
 #: How much less cash counts than positions: of portfolios as near as each other, that which holds less above weight.
 CASH_DISCOUNT = 1e-4
 
-#: When the search stops: the distance is within this share of the least, or so many subproblems were solved.
+#: When the search stops: the distance is within this share of the least, or within a tenth of a basis point of NAV of
+#: it, or so many subproblems were solved.
 RELATIVE_GAP = 1e-4
+GAP = 1e-5
 NODES = 500
 
 _INFEASIBLE = 2
@@ -164,14 +166,18 @@ def search(
     system.add_trading(rules, trading, margin)
     off = float(rules.sign @ (moves.start - wanted))
     system.add_distance(np.ones((1, rules.sign.size)) * rules.sign, np.array([-off]), 1.0 - CASH_DISCOUNT)
-    A, lo, hi, price, most = system.finish()
+    A, lo, hi, price, most = system.finish(float(np.abs(moves.start - wanted).sum()))
     integer = np.concatenate([moves.whole, np.zeros(price.size - moves.whole.size, dtype=bool)])
+    least = np.zeros_like(price)
+    least[-1] = 1.0
+    nearest = float(np.minimum(np.abs(moves.start - wanted), _beside(moves, wanted)).sum())
+    gap = max(RELATIVE_GAP, min(GAP / max(nearest, GAP), 0.5))
     result = milp(
         price if target is not None else np.zeros_like(price),
         integrality=integer.astype(np.int8),
-        bounds=Bounds(np.zeros_like(price), most),
+        bounds=Bounds(least, most),
         constraints=LinearConstraint(A, lo, hi),
-        options={"time_limit": grid.seconds, "node_limit": NODES, "mip_rel_gap": RELATIVE_GAP},
+        options={"time_limit": grid.seconds, "node_limit": NODES, "mip_rel_gap": gap},
     )
     if result.x is None:
         if result.status == _INFEASIBLE:
@@ -179,8 +185,14 @@ def search(
         raise SolverError(f"whole lots: the search ended without an answer ({result.message}); use smaller lots")
     moved = np.where(moves.whole, np.round(result.x[: moves.step.size]), result.x[: moves.step.size])
     u = moves.start + np.bincount(moves.position, weights=moved * moves.step, minlength=moves.start.size)
-    bound = float(np.abs(moves.start - wanted).sum()) + float(result.mip_dual_bound or 0.0)
-    return Found(grid.snapped(np.maximum(u, 0.0)), max(bound, 0.0))
+    return Found(grid.snapped(np.maximum(u, 0.0)), max(float(result.mip_dual_bound or 0.0), 0.0))
+
+
+def _beside(moves: Moves, target: Array) -> Array:
+    """Return how far each position is from its target one move away from where it starts, at least; shape (n,)."""
+    away = np.full(target.size, np.inf)
+    np.minimum.at(away, moves.position, np.abs(moves.start[moves.position] + moves.step - target[moves.position]))
+    return away
 
 
 class _System:
@@ -237,11 +249,14 @@ class _System:
         spent = csr_array(sign[None, :]) @ self._steps
         self._blocks.append((spent, np.array([-np.inf]), np.array([trading.most - invested - margin]), beside))
 
-    def finish(self) -> tuple[Any, Array, Array, Array, Array]:
-        """Return the matrix, its limits, and the price and greatest value of each column."""
+    def finish(self, constant: float) -> tuple[Any, Array, Array, Array, Array]:
+        """Return the matrix, its limits, and the price and greatest value of each column.
+
+        The last column is the constant part of the distance, so that the solver's gap is a share of all of it.
+        """
         from scipy.sparse import csr_array, hstack, vstack
 
-        price = np.concatenate(self._prices)
+        price = np.concatenate([*self._prices, [constant]])
         own = self._moves.step.size
         width = price.size - own
         blocks = []
@@ -256,5 +271,5 @@ class _System:
             blocks.append(hstack([left, right]))
         lo = np.concatenate([lo for _, lo, _, _ in self._blocks])
         hi = np.concatenate([hi for _, _, hi, _ in self._blocks])
-        most = np.concatenate([self._moves.most, np.full(width, np.inf)])
+        most = np.concatenate([self._moves.most, np.full(width - 1, np.inf), [1.0]])
         return csr_array(vstack(blocks)), lo, hi, price, most

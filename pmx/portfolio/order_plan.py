@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,8 +48,8 @@ class SizableAllocation(Protocol):
         """Return the most that the residual symbol may take beside other weights, fraction of NAV."""
         ...
 
-    def linear_rules(self) -> LinearRules:
-        """Return the linear rules, columns in the order of ``positions``."""
+    def linear_rules(self, tangent_at: Sequence[pd.Series[float]] = ()) -> LinearRules:
+        """Return the linear rules, columns in the order of ``positions``, and tangents of conic rules at weights."""
         ...
 
 

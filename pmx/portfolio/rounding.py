@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,8 @@ Array = NDArray[np.float64]
 TOLERANCE = 1e-9
 #: An order smaller than this fraction of NAV is rounding of floating-point numbers, not trading.
 DUST = 1e-12
+#: How often a conic rule that is broken may bring one more tangent.
+TANGENTS = 8
 #: What is spent beyond the cash that there is, when purchases and costs take more.
 CASH = "cash for costs"
 
@@ -95,37 +96,46 @@ def rounded(limits: Limits, grid: LotGrid, wanted: Array, held: Array) -> Rounde
     there = grid.toward_zero(wanted)
     if float(np.abs(there - wanted).max(initial=0.0)) <= DUST and not limits.broken(there):
         return Rounded(grid, there, 0.0)
-    rules = limits.allocation.linear_rules()
     if not (grid.whole & (grid.unit > 0.0)).any():
         fewer = _fewer_purchases(limits.trading, wanted, held)
         if not limits.broken(fewer):
             return Rounded(grid, fewer, 0.0)
-    nearest = grid.nearest(rules, wanted, trading=limits.trading)
-    if nearest is None and not grid.free.all():
-        grid = replace(grid, stay=np.where(_between_lots(grid, rules), grid.stay, np.nan))
-        nearest = grid.nearest(rules, wanted, trading=limits.trading)
-    if nearest is None:
-        raise _infeasible(limits, grid, rules, wanted)
-    for weights in _candidates(limits, grid, rules, wanted, held, rules.sign * nearest.u):
-        if not limits.broken(weights):
-            return Rounded(grid, weights, nearest.bound)
+    grid, nearest, broken = _searched(limits, grid, wanted)
+    if not broken:
+        return nearest
+    for start in (grid.toward(held, wanted), grid.toward_zero(wanted)):
+        if not limits.broken(start):
+            return Rounded(grid, _filled(limits, grid, wanted, start), nearest.least_distance)
     raise SolverError(
-        f"no whole-lot portfolio found that obeys {', '.join(limits.broken(rules.sign * nearest.u))}; use smaller "
-        "lots, or leave that rule some room"
+        f"no whole-lot portfolio found that obeys {', '.join(broken)}; use smaller lots, or leave that rule some room"
     )
 
 
-def _candidates(
-    limits: Limits, grid: LotGrid, rules: LinearRules, wanted: Array, held: Array, nearest: Array
-) -> Iterator[Array]:
-    """Yield portfolios on the grid, the nearest first; the rest are for rules that are not linear."""
-    yield nearest
-    spared = grid.nearest(rules, wanted, margin=SEARCH_TOLERANCE, trading=limits.trading)
-    if spared is not None:
-        yield rules.sign * spared.u
-    for start in (grid.toward(held, wanted), grid.toward_zero(wanted)):
-        if not limits.broken(start):
-            yield _filled(limits, grid, wanted, start)
+def _searched(limits: Limits, grid: LotGrid, wanted: Array) -> tuple[LotGrid, Rounded, tuple[str, ...]]:
+    """Return the nearest portfolio that obeys the linear rules, and what it breaks all the same: nothing, mostly.
+
+    A conic rule takes part by its tangents: at the weights, and where an answer breaks it.
+    """
+    index = limits.allocation.positions.index
+    points = [pd.Series(wanted, index=index)]
+    while True:
+        rules = limits.allocation.linear_rules(points)
+        found = grid.nearest(rules, wanted, trading=limits.trading)
+        if found is None and not grid.free.all():
+            grid = replace(grid, stay=np.where(_between_lots(grid, rules), grid.stay, np.nan))
+            found = grid.nearest(rules, wanted, trading=limits.trading)
+        if found is None:
+            raise _infeasible(limits, grid, rules, wanted)
+        weights = rules.sign * found.u
+        broken = limits.broken(weights)
+        if broken and max(broken.values()) <= 2.0 * SEARCH_TOLERANCE:
+            spared = grid.nearest(rules, wanted, margin=SEARCH_TOLERANCE, trading=limits.trading)
+            if spared is not None and not limits.broken(rules.sign * spared.u):
+                weights, broken = rules.sign * spared.u, {}
+        points.append(pd.Series(weights, index=index))
+        more = len(limits.allocation.linear_rules(points).lo) > len(rules.lo)
+        if not broken or not more or len(points) > TANGENTS:
+            return grid, Rounded(grid, weights, found.bound), tuple(broken)
 
 
 def _filled(limits: Limits, grid: LotGrid, wanted: Array, start: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -26,7 +26,7 @@ from pmx.projection.explain import (
     rule_figures,
     rules_table,
 )
-from pmx.projection.program import Array, Index, Point, Program, objective
+from pmx.projection.program import Array, Index, Point, Program, objective, tangent_of
 from pmx.projection.residual import Residual
 from pmx.projection.sheet import Solved
 from pmx.projection.what_if import with_bound
@@ -267,8 +267,14 @@ class Allocation:
 
     # -- for code that changes the weights afterwards -------------------------------------------------------
 
-    def linear_rules(self) -> LinearRules:
-        """Return the linear rules and bounds as arrays."""
+    def linear_rules(self, tangent_at: Sequence[pd.Series] = ()) -> LinearRules:
+        """Return the linear rules and bounds as arrays.
+
+        Parameters
+        ----------
+        tangent_at : sequence of Series by (bucket, symbol)
+            Signed weights at which tangents of the conic rules are added as rows: whatever obeys the rules obeys those.
+        """
         p = self.program
         if p is None:
             n = len(self.signed)
@@ -278,10 +284,22 @@ class Allocation:
                 (), np.zeros((0, n)), none, none, np.zeros(0, bool), np.zeros(n), np.full(n, np.inf), sign
             )
         owner = np.where(p.hi_owner >= 0, p.hi_owner, p.lo_owner)
-        names = tuple(p.rules[int(i)].name for i in owner)
+        names = [p.rules[int(i)].name for i in owner]
+        A, lo, hi, hard = [p.A], [p.lo], [p.hi], [np.isinf(p.penalty)]
+        for positions in tangent_at:
+            u = p.sign * positions.reindex(self.index, fill_value=0.0).to_numpy(dtype=np.float64)
+            for rule in p.rules:
+                for row, limit in (tangent for i in rule.cones if (tangent := tangent_of(p.cones[i], u)) is not None):
+                    names.append(rule.name)
+                    A.append(row[None])
+                    lo.append(np.array([-np.inf]))
+                    hi.append(np.array([limit]))
+                    hard.append(np.array([True]))
         turnover = p.turnover_max if np.isinf(p.turnover_penalty) else np.inf
-        hard = np.isinf(p.penalty)
-        return LinearRules(names, p.A, p.lo, p.hi, hard, p.lower, p.upper, p.sign, p.previous, turnover)
+        return LinearRules(
+            tuple(names), np.vstack(A), np.concatenate(lo), np.concatenate(hi), np.concatenate(hard), p.lower, p.upper,
+            p.sign, p.previous, turnover,
+        )  # fmt: skip
 
     def residual_room(self, positions: pd.Series) -> float:
         """Return the most that the residual symbol may take beside other weights, fraction of NAV; 0 without one.

@@ -54,6 +54,21 @@ class Cone:
         return np.asarray(self.h - self.G @ u - self.H @ auxiliary, dtype=np.float64)
 
 
+def tangent_of(cone: Cone, u: Array) -> tuple[Array, float] | None:
+    """Return a row and its upper limit that every point in a second-order cone obeys, touching it where ``u`` points.
+
+    None for another kind of cone, for one with auxiliary variables, and where ``u`` points nowhere.
+    """
+    if cone.kind != "second_order" or cone.H.any():
+        return None
+    s = cone.h - cone.G @ u
+    length = float(np.linalg.norm(s[1:]))
+    if length <= 0.0:
+        return None
+    outward = s[1:] / length
+    return cone.G[0] - outward @ cone.G[1:], float(cone.h[0] - outward @ cone.h[1:])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RuleRecord:
     """A named rule of the policy and where it lives in the program.

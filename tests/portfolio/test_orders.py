@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -53,7 +55,7 @@ class Weights:
     def residual_room(self, positions: pd.Series) -> float:
         return INF
 
-    def linear_rules(self) -> LinearRules:
+    def linear_rules(self, tangent_at: Sequence[pd.Series] = ()) -> LinearRules:
         n = len(self.given)
         A = np.array([row for row, _, _ in self.rows.values()], dtype=float).reshape(len(self.rows), n)
         return LinearRules(
@@ -686,6 +688,39 @@ def test_the_residual_symbol_keeps_to_its_cap_beside_rounded_positions() -> None
         bil = plan.weights[UNASSIGNED, "BIL"]
         assert plan.weights["safe", "SHY"] + bil <= 0.7 + 1e-9
         assert plan.cash_after >= 0.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whole_lots_keep_to_a_volatility_cap_and_are_the_nearest_that_do(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    symbols = ["A", "B", "C", "D"]
+    policy = Policy.from_mapping(
+        {
+            "risk_buckets": {
+                "portfolio": {"volatility_max": 0.05},
+                "buckets": {"core": {"role": "risk", "base_nav_frac": 0.9}},
+            },
+            "barbell": {"enable_barbell_allocation": False},
+            "execution": {"sizing": {"lot_size": 1}, "costs": {"commission_bps": 0.0, "half_spread_bps": 0.0}},
+        }
+    )
+    index = pd.MultiIndex.from_tuples([("core", s) for s in symbols], names=["bucket", "symbol"])
+    spread = rng.normal(0.0, 0.15, (4, 3))
+    covariance = pd.DataFrame(spread @ spread.T + 0.01 * np.eye(4), index=symbols, columns=symbols)
+    allocation = solve(policy, pd.Series(rng.dirichlet(np.ones(4)), index=index), covariance=covariance)
+    prices = {s: float(rng.uniform(20.0, 60.0)) for s in symbols}
+    plan = size_orders(allocation, PortfolioSnapshot(1_000.0, {}), prices)
+    assert allocation.violations(plan.weights).empty
+
+    unit, wanted = np.array([prices[s] for s in symbols]) / 1_000.0, allocation.positions.to_numpy()
+    near = [range(max(0, int(w / size) - 2), int(w / size) + 4) for w, size in zip(wanted, unit, strict=True)]
+    away = [
+        float(np.abs(x - wanted).sum() + abs((x - wanted).sum()))
+        for k in itertools.product(*near)
+        if (x := unit * np.array(k)).sum() <= 1.0 and x @ covariance.to_numpy() @ x <= 0.05**2
+    ]
+    assert plan.distance == pytest.approx(min(away), abs=1.5e-4)
+    assert plan.proven_nearest
 
 
 @given(seed=st.integers(0, 2**32 - 1), lot=st.sampled_from([None, 1.0]))
