@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pmx.data.layout import refuse_other_layouts
+from pmx.data.long_table import WEIGHTS
 from pmx.errors import DataError
 from pmx.execution import CostModel
 from pmx.policy import CASH, Policy
@@ -57,6 +59,7 @@ def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame) ->
         When a date has no prices or comes twice, a symbol has no price column or comes twice, there is no symbol, or a
         target is infinite, no number, or missing though there is a price.
     """
+    refuse_other_layouts(targets, "targets", WEIGHTS)
     targets = targets.set_axis(symbols_as_text(targets.columns, "targets"), axis=1)
     late = targets.index.difference(prices.index)
     if len(late):

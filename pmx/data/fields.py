@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -10,26 +11,34 @@ from pmx.data.written_dates import look_like_dates
 from pmx.errors import DataError
 
 #: What a column of closes may be called, as `key` returns it, in order of preference: adjusted ones first.
-CLOSES = ("adjclose", "adjustedclose", "closeadj", "close", "close/last", "last", "price")
-_BARS = ("open", "high", "low")
-_SURE = {"close", "adjclose", "adjustedclose", "closeadj", "close/last"}
+CLOSES = (
+    "adjclose", "adjustedclose", "closeadj", "close", "close/last", "pxlast", "schlusskurs", "schluss", "last", "price",
+)  # fmt: skip
+#: Columns that only one share's table has together: open, high and low, as vendors call them.
+_BARS = (
+    ("open", "high", "low"), ("pxopen", "pxhigh", "pxlow"), ("eröffnung", "hoch", "tief"), ("erster", "hoch", "tief"),
+)  # fmt: skip
+_SURE = {"close", "adjclose", "adjustedclose", "closeadj", "close/last", "schlusskurs", "pxlast"}
 _FIELDS = {
-    *CLOSES, *_BARS, "volume", "dividends", "dividend", "stocksplits", "capitalgains", "vwap", "openint",
-    "openinterest", "tradecount", "trades", "turnover", "repaired?", "change", "change%", "vol.",
+    *CLOSES, *(name for bars in _BARS for name in bars), "volume", "vol", "pxvolume", "volumen", "stuecke", "stücke",
+    "dividends", "dividend", "exdividend", "stocksplits", "splitratio", "capitalgains", "vwap", "openint",
+    "openinterest", "tradecount", "trades", "turnover", "repaired?", "change", "change%", "adjopen", "adjhigh",
+    "adjlow", "adjvolume",
 }  # fmt: skip
+_DECORATION = re.compile(r"[\s_.*]")
 #: Words that a file may be named after, in capitals too, and that are no tickers.
 _WORDS = {"PRICES", "PRICE", "CLOSES", "CLOSE", "DATA", "TABLE", "HISTORY", "QUOTES", "OHLC", "OHLCV", "BARS"}
 
 
 def key(label: Any) -> str:
-    """Return a column's name for comparison: lower case, without blanks and underscores.
+    """Return a column's name for comparison: lower case, without blanks, underscores, dots and stars.
 
     Examples
     --------
-    >>> key("Adj Close"), key("adj_close")
+    >>> key("Adj. Close**"), key("adj_close")
     ('adjclose', 'adjclose')
     """
-    return str(label).strip().lower().replace(" ", "").replace("_", "")
+    return _DECORATION.sub("", str(label).lower())
 
 
 def is_one_share(columns: pd.Index) -> bool:
@@ -41,7 +50,8 @@ def is_one_share(columns: pd.Index) -> bool:
     (True, False)
     """
     keys = {key(column) for column in columns}
-    return {*_BARS, "close"} <= keys or (keys <= _FIELDS and not keys.isdisjoint(_SURE))
+    bars = any(keys >= set(some) for some in _BARS)
+    return (bars and not keys.isdisjoint(CLOSES)) or (keys <= _FIELDS and not keys.isdisjoint(_SURE))
 
 
 def closing(columns: pd.Index) -> Any:

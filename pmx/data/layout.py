@@ -10,16 +10,14 @@ from __future__ import annotations
 import pandas as pd
 
 from pmx.data.fields import (
-    CLOSES,
     closes_by_ticker,
-    closing,
     from_two_headers,
     is_one_share,
     key,
     one_share,
     one_share_words,
 )
-from pmx.data.long_table import DATES, long_columns, long_words, pivoted
+from pmx.data.long_table import DATES, PRICES, long_columns, long_words, pivoted
 from pmx.data.written_dates import look_like_dates
 from pmx.errors import DataError, warn
 
@@ -69,16 +67,9 @@ def closes_of(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If it is one share's table or a long one; the message says the line that converts it.
+        If it is in another layout; the message says the line that converts it.
     """
-    if isinstance(frame.index, pd.MultiIndex):
-        levels = [level or f"level {k}" for k, level in enumerate(frame.index.names)]
-        known = [column for column in frame.columns if key(column) in CLOSES]
-        column = closing(pd.Index(known)) if known else frame.columns[-1]
-        raise DataError(
-            f"{name}: the rows are labelled by {' and '.join(map(str, levels))}, not by date; turn the symbols into "
-            f"columns: df[{column!r}].unstack()"
-        )
+    refuse_other_layouts(frame, name, PRICES)
     if isinstance(frame.columns, pd.MultiIndex):
         found = closes_by_ticker(frame)
         if found is None:
@@ -88,9 +79,34 @@ def closes_of(frame: pd.DataFrame, name: str) -> pd.DataFrame:
             )
         _say(found[1] and f"{name}: {found[1]}")
         return found[0]
+    return frame
+
+
+def refuse_other_layouts(frame: pd.DataFrame, name: str, values: tuple[str, ...]) -> None:
+    """Raise where a DataFrame that should be wide is one share's table or a long one, or has its dates in a column.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        By date, one column a symbol.
+    name : str
+        What the message calls it.
+    values : tuple of str
+        What the values of a long table may be called; see `pmx.data.long_table`.
+    """
+    if isinstance(frame.index, pd.MultiIndex):
+        levels = [str(level or f"level {k}") for k, level in enumerate(frame.index.names)]
+        known = [column for column in frame.columns if key(column) in values]
+        column = min(known, key=lambda c: values.index(key(c))) if known else frame.columns[-1]
+        raise DataError(
+            f"{name}: the rows are labelled by {' and '.join(levels)}, not by date; turn the symbols into "
+            f"columns: df[{column!r}].unstack()"
+        )
+    if isinstance(frame.columns, pd.MultiIndex):
+        return
     columns = long_columns(frame)
     if columns is not None:
-        raise DataError(f"{name}: {long_words(columns)}")
+        raise DataError(f"{name}: {long_words(columns, values)}")
     if len(frame.columns) and is_one_share(_without_dates(frame.columns)):
         raise DataError(f"{name}: {one_share_words(frame.columns)}")
     if not isinstance(frame.index, pd.DatetimeIndex):
@@ -100,7 +116,6 @@ def closes_of(frame: pd.DataFrame, name: str) -> pd.DataFrame:
                     f"{name}: the dates are in the column {column}, not in the index; set it: "
                     f"df.set_index({column!r}), with parse_dates=[{column!r}] in pandas.read_csv"
                 )
-    return frame
 
 
 def _without_dates(columns: pd.Index) -> pd.Index:

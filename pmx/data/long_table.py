@@ -48,11 +48,10 @@ def long_columns(table: pd.DataFrame) -> Long | None:
     return Long(columns[date], columns[symbol], None if bucket is None else columns[bucket], others)
 
 
-def long_words(columns: Long) -> str:
+def long_words(columns: Long, values: tuple[str, ...]) -> str:
     """Return what is to be said of a long DataFrame that is taken for a wide one."""
-    value = columns.others[0] if columns.others else "close"
-    for name in reversed(PRICES):
-        value = next((other for other in columns.others if key(other) == name), value)
+    known = [other for other in columns.others if key(other) in values]
+    value = min(known, key=lambda other: values.index(key(other))) if known else (columns.others or ["VALUE"])[0]
     return (
         f"this is a long table, one row for each {columns.date} and {columns.symbol}, not one column a symbol; "
         f"turn it: df.pivot(index={columns.date!r}, columns={columns.symbol!r}, values={value!r})"

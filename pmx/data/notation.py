@@ -20,6 +20,7 @@ _POINT = re.compile(
 _COMMA = re.compile(
     rf"[-+]?(?:\d+|\d{{1,3}}(?:\.\d{{3}})+|\d{{1,3}}(?:[ '’\u00a0\u202f]\d{{3}})+)?(?:,\d*)?{_EXPONENT}"
 )
+_CURRENCIES = "$€£¥₦₩₹ "
 _GROUPS = re.compile(r"[ '’\u00a0\u202f]")
 
 
@@ -80,15 +81,16 @@ def _read_all(
     """Read every cell in the one notation that fits them all."""
     known = {text: _bare(text, percent) for text in pd.unique(cells.to_numpy(dtype=object).ravel())}
     texts = {text: bare for text, bare in known.items() if text.lower() not in MISSING}
-    point = {text for text, bare in texts.items() if _is(_POINT, bare)}
-    comma = {text for text, bare in texts.items() if _is(_COMMA, bare)}
-    for row, column in np.argwhere(odd):
-        text = cells.iloc[row, column]
-        if text not in point and text not in comma:
-            raise DataError(
-                f"{path}: {_named(cells.columns[column])} at {labels.iloc[row]}: {text!r} is not a number; "
-                "write it with a decimal point and no separators, or leave it empty"
-            )
+    point = {text for text, bare in texts.items() if _POINT.fullmatch(bare)}
+    comma = {text for text, bare in texts.items() if _COMMA.fullmatch(bare)}
+    values = cells.to_numpy(dtype=object)
+    unread = set(values[odd]) - point - comma
+    if unread:
+        row, column = next((int(i), int(j)) for i, j in np.argwhere(odd) if values[i, j] in unread)
+        raise DataError(
+            f"{path}: {_named(cells.columns[column])} at {labels.iloc[row]}: {values[row, column]!r} is not a number; "
+            "write it with a decimal point and no separators, or leave it empty"
+        )
     finite = {text for text in texts if text in point or text in comma}
     read_point, read_comma = finite <= point, finite <= comma
     if not read_point and not read_comma:
@@ -112,12 +114,9 @@ def _named(label: object) -> str:
     return "/".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
 
-def _is(notation: re.Pattern[str], bare: str) -> bool:
-    return any(map(str.isdigit, bare)) and notation.fullmatch(bare) is not None
-
-
 def _bare(text: str, percent: bool) -> str:
-    return text[:-1].rstrip() if percent and text.endswith("%") else text
+    """Return a cell without the sign of a currency around it, or that of percent after it."""
+    return (text[:-1] if percent and text.endswith("%") else text).strip(_CURRENCIES)
 
 
 def _refuse_mixed_percent(texts: dict[str, str], path: object) -> None:
@@ -128,8 +127,7 @@ def _refuse_mixed_percent(texts: dict[str, str], path: object) -> None:
 
 
 def _value(bare: str, text: str, comma: bool) -> float:
-    if not any(map(str.isdigit, bare)):  # inf
-        return float(bare)
-    plain = _GROUPS.sub("", bare)
-    plain = plain.replace(".", "").replace(",", ".") if comma else plain.replace(",", "")
+    plain = bare.replace(".", "").replace(",", ".") if comma else bare.replace(",", "")
+    if _GROUPS.search(plain):
+        plain = _GROUPS.sub("", plain)
     return float(Decimal(plain) / 100) if text.endswith("%") else float(plain)

@@ -34,12 +34,17 @@ def symbol_text(label: Any, name: str) -> str:
     """
     if isinstance(label, str) and label.strip():
         return str(label)
-    if isinstance(label, Integral) and not isinstance(label, bool):
+    if is_number_ticker(label):
         return str(int(label))
     if isinstance(label, tuple):
         remedy = "with pairs (bucket, symbol), set df.columns = pd.MultiIndex.from_tuples(df.columns)"
         raise DataError(f"{name}: a symbol is named {label!r}; {remedy}")
     raise DataError(f"{name}: a symbol is named {label!r}; name it by text, such as 'AAPL'")
+
+
+def is_number_ticker(label: Any) -> bool:
+    """Return whether a label is a whole number, which as a symbol means its text."""
+    return isinstance(label, Integral) and not isinstance(label, bool)
 
 
 def symbols_as_text(labels: Labels, name: str) -> Labels:

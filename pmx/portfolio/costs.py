@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pmx.errors import DataError
+from pmx.policy.symbols import symbol_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +64,8 @@ class CostModel:
         for name, bps in figures.items():
             if not (math.isfinite(bps) and bps >= 0.0):
                 raise DataError(f"costs: {name} = {bps!r} must be finite and ≥ 0; give basis points of the value")
-        object.__setattr__(self, "per_symbol_bps", MappingProxyType(dict(self.per_symbol_bps)))
+        texts = {symbol_text(symbol, "per_symbol_bps"): bps for symbol, bps in self.per_symbol_bps.items()}
+        object.__setattr__(self, "per_symbol_bps", MappingProxyType(texts))
 
     @classmethod
     def from_policy(cls, policy: Policy) -> CostModel:

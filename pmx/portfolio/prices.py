@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pmx.errors import DataError
+from pmx.policy.symbols import is_number_ticker
 from pmx.portfolio.moments import MAX_AGE_DAYS, Date, check_age, date_of, timestamp
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]|$)")
@@ -68,6 +69,9 @@ class PriceBook:
             self._prices = dict(zip(prices.index.tolist(), prices.tolist(), strict=True))
         else:
             self._prices = prices
+        if any(is_number_ticker(symbol) for symbol in self._prices):
+            texts = ((str(key) if is_number_ticker(key) else key, price) for key, price in self._prices.items())
+            self._prices = dict(texts)
 
     def __getitem__(self, symbol: str) -> float:
         price = self.get(symbol)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pmx.errors import DataError
 from pmx.policy import CASH
+from pmx.policy.symbols import is_number_ticker
 from pmx.portfolio.fx import FxTable, currency_code
 from pmx.portfolio.moments import MAX_AGE_DAYS, Date, timestamp
 
@@ -141,7 +142,10 @@ def days(what: str, value: object) -> int:
 def _holdings(positions: Holdings) -> dict[Position, float]:
     holdings: dict[Position, float] = {}
     for key, quantity in positions.items():
+        key = str(key) if is_number_ticker(key) else key
         position = (UNASSIGNED, key) if isinstance(key, str) else key
+        if isinstance(position, tuple) and len(position) == 2 and is_number_ticker(position[1]):
+            position = (position[0], str(position[1]))
         if not (isinstance(position, tuple) and len(position) == 2 and all(isinstance(name, str) for name in position)):
             raise DataError(f"position {key!r} is neither a symbol nor (bucket, symbol); name it so")
         if position[1] == CASH:

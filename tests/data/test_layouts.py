@@ -132,6 +132,24 @@ def test_one_share_is_named_after_its_file(tmp_path):
         assert read_prices(tmp_path / "005930.KS.parquet")["005930.KS"].tolist() == (CLOSES["AAPL"] / 4).tolist()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"Date","Price","Open","High","Low","Vol.","Change %"\n"01/02/2020","1,300.35","1","2","1","12.3M","0.5%"\n'
+        '"01/31/2020","1,309.51","1","2","1","9.1M","-0.5%"\n',
+        "Date,Close/Last,Volume,Open,High,Low\n01/02/2020,$1300.35,5,$1,$2,$1\n01/31/2020,$1309.51,5,$1,$2,$1\n",
+        "Datum;Erster;Hoch;Tief;Schlusskurs;Stuecke;Volumen\n02.01.2020;1;2;1;1.300,35;5;5\n31.01.2020;1;2;1;1.309,51;5;5\n",
+        "timestamp,open,high,low,close,volume\n2020-01-31,1,2,1,1309.51,5\n2020-01-02,1,2,1,1300.35,5\n",
+        "Date,Open,High,Low,Close*,Adj. Close**,Volume\n2020-01-02,1,2,1,9,1300.35,5\n2020-01-31,1,2,1,9,1309.51,5\n",
+    ],
+)
+def test_one_share_as_portals_write_it(tmp_path, text):
+    with pytest.warns(PmxWarning, match="read as the share MSFT, after the file's name"):
+        read = read_prices(write(tmp_path, text, "MSFT.csv"))
+    assert read["MSFT"].tolist() == [1300.35, 1309.51]
+    assert read.index.tolist() == [pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-31")]
+
+
 def test_tickers_that_are_words_of_a_table_stay_tickers(tmp_path):
     table = CLOSES.assign(OPEN=1.0, LOW=2.0)
     same(read_prices(write(tmp_path, text_of(table))), table)

@@ -219,7 +219,7 @@ def test_weights_need_a_positive_nav() -> None:
         (1.0, {"SPY": math.inf}, {}, "quantity of unassigned/SPY is inf"),
         (1.0, {"CASH": 1.0}, {}, "CASH is no position"),
         (1.0, {("a", "b", "c"): 1.0}, {}, "neither a symbol nor"),
-        (1.0, {7: 1.0}, {}, "neither a symbol nor"),
+        (1.0, {7.5: 1.0}, {}, "neither a symbol nor"),
         (1.0, {"SPY": 1.0, (UNASSIGNED, "SPY"): 1.0}, {}, "unassigned/SPY is given twice"),
         (1.0, pd.Series([1.0, 2.0], index=["SPY", "SPY"]), {}, "unassigned/SPY is given twice"),
         (1.0, {}, {"currencies": {"VOD": "GBp"}}, "currency of VOD 'GBp'"),
