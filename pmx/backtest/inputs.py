@@ -13,6 +13,7 @@ from pmx.data.long_table import WEIGHTS
 from pmx.errors import DataError
 from pmx.execution import CostModel
 from pmx.policy import CASH, Policy
+from pmx.policy.admission import lists_hold, not_admitted
 from pmx.policy.symbols import symbols_as_text
 from pmx.projection import by_position
 
@@ -83,9 +84,23 @@ def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame) ->
         frame.columns = by_position(pd.Series(0.0, index=frame.columns), policy)[0].index
     quoted = prices[symbols].set_axis(frame.columns, axis=1)
     _refuse(frame, quoted.loc[frame.index], "targets", -np.inf, "a finite fraction of NAV, 0 to hold nothing")
+    _refuse_not_admitted(frame, policy)
     patience = policy.execution.max_stale_bars
     listed = (quoted.ffill(limit=patience) if patience else quoted).notna().loc[frame.index]
     return frame.fillna(frame.ffill().where(listed)).fillna(0.0)
+
+
+def _refuse_not_admitted(frame: pd.DataFrame, policy: Policy) -> None:
+    """Raise at the first target of a position that its bucket does not admit."""
+    if not lists_hold(policy):
+        return
+    positions: list[tuple[str, str]] = frame.columns.tolist()
+    for k, (bucket, symbol) in enumerate(positions):
+        asked = np.flatnonzero(frame.iloc[:, k].fillna(0.0).to_numpy())
+        if len(asked) and bucket in policy.risk_buckets.buckets:
+            reason = not_admitted(policy, bucket, symbol)
+            if reason is not None:
+                raise DataError(f"target of {bucket}/{symbol} on {day(frame.index[asked[0]])}: {reason}")
 
 
 def cost_model(costs: CostModel | float | None, policy: Policy) -> CostModel:

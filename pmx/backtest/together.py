@@ -61,6 +61,7 @@ class TogetherDays:
             or desk.scaler.listens
             or desk.engines
             or projector.has_cones
+            or projector.admission.barred is not None
             or run.policy.execution.liquidity.participation is not None
             or max(len(desk.positions), run.closes.shape[1]) > kernel("days", "MOST_TERMS")
         ):

@@ -13,12 +13,15 @@ from pmx.linting.budgets import budgets_together, scaled_budgets
 from pmx.linting.corners import clashes, scale_box, turnover
 from pmx.linting.files import disagreements, hard_liquidity, missing_lines, nobody_to_ask, switched_off
 from pmx.linting.finding import CODES, Finding, PolicyCheck
-from pmx.linting.membership import dropped_signals, empty_places, lost_symbols, unfed_buckets
+from pmx.linting.membership import dropped_signals, empty_places, lost_symbols, unfed_buckets, unmatched_names
 from pmx.linting.universe import Universe
 from pmx.policy import Policy, load_policy
 
 #: How a problem of the loader begins: a file, and the line where there is one.
 _PLACE = re.compile(r"^(?P<source>\S+?): (?P<what>.*)$", re.DOTALL)
+
+#: How the loader begins the next problem; a line that is further in belongs to the one before.
+_NEXT = re.compile(r"\n  (?! )")
 
 
 def check_policy(policy: Policy, symbols: Iterable[str] | None = None) -> PolicyCheck:
@@ -79,6 +82,7 @@ def check_policy(policy: Policy, symbols: Iterable[str] | None = None) -> Policy
         *scaled_budgets(policy),
         *budgets_together(policy),
         *lost_symbols(universe),
+        *(unmatched_names(policy, names) if names is not None else ()),
         *empty_places(universe),
         *dropped_signals(universe),
         *unfed_buckets(policy),
@@ -133,7 +137,7 @@ def check_config(
 
 def _problems(text: str) -> list[str]:
     """Split a refusal of the loader into its problems, one a line."""
-    first, *rest = text.split("\n  ")
+    first, *rest = _NEXT.split(text)
     return rest or [first]
 
 

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pmx.linting.finding import Finding, some
 from pmx.linting.universe import Universe, matches, place
 from pmx.policy import Policy
+from pmx.policy.names import misspelt, unmatched
 
 
 def lost_symbols(universe: Universe) -> Iterator[Finding]:
@@ -33,6 +34,23 @@ def lost_symbols(universe: Universe) -> Iterator[Finding]:
         what = f"no market and no bucket lists {some(symbols)}, so that no market's cap limits them"
         remedy = f"add them to one of {', '.join(markets)}{_near(universe, symbols)}"
         yield Finding("symbol-without-market", where, what, remedy)
+
+
+def unmatched_names(policy: Policy, symbols: Sequence[str]) -> Iterator[Finding]:
+    """Yield the names of a policy that none of the given symbols bears, and symbols that it names in other letters."""
+    absent: dict[str, list[str]] = {}
+    for name, key, near in unmatched(policy, symbols):
+        if near is None:
+            absent.setdefault(place(policy, key), []).append(name)
+        else:
+            what = f"{key} names {name}, which matches none of the symbols given"
+            yield Finding("name-misspelt", place(policy, key), what, f"did you mean {near}?")
+    for symbol, name, key in misspelt(policy, symbols):
+        what = f"the symbol {symbol} is {name} by {key} but for large and small letters, so that {key} does not see it"
+        yield Finding("name-misspelt", place(policy, key), what, f"write both alike: did you mean {symbol}?")
+    for where, names in absent.items():
+        what = f"none of the symbols given is {some(names)}"
+        yield Finding("name-without-symbol", where, what, "nothing, if it is to be held another day; else remove it")
 
 
 def _near(universe: Universe, symbols: Sequence[str]) -> str:

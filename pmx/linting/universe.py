@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 
 from pmx.linting.finding import Position
 from pmx.policy import CASH, Policy
+from pmx.policy.names import is_pattern, named
 
 #: Symbol that stands for one that the policy names nowhere.
 ANY = "*"
-_WILD = frozenset("*?[")
 #: What a total may miss its bound by and still reach it: rounding.
 _ROUNDING = 1e-9
 #: No class keeps more symbols than this.
@@ -102,30 +102,6 @@ def place(policy: Policy, key: str) -> str:
     while "." in key and policy.source(key) == "default":
         key = key.rpartition(".")[0]
     return policy.source(key)
-
-
-def named(policy: Policy) -> Iterator[tuple[str, str]]:
-    """Yield every symbol and pattern that a policy names, with the dotted key that names it."""
-    buckets, barbell, sizing = policy.risk_buckets, policy.barbell, policy.execution
-    lists: list[tuple[str, Iterable[str]]] = []
-    for name, bucket in buckets.buckets.items():
-        key = f"risk_buckets.buckets.{name}"
-        lists += [(f"{key}.symbols", bucket.symbols), (f"{key}.standing", bucket.standing)]
-    lists.append(("barbell.safe_bucket.symbols", barbell.safe_bucket.symbols))
-    lists += [(f"barbell.markets.{name}", listed) for name, listed in barbell.markets.items()]
-    lists.append(("barbell.symbol_caps", barbell.symbol_caps))
-    for name, rule in buckets.custom_rules.items():
-        lists.append((f"risk_buckets.custom_rules.{name}.symbols", rule.symbols))
-    lists.append(("execution.costs.per_symbol_bps", sizing.costs.per_symbol_bps))
-    lists.append(("execution.sizing.lot_sizes", sizing.sizing.lot_sizes))
-    for key, listed in lists:
-        for number, symbol in enumerate(listed):
-            yield symbol, f"{key}.{symbol if isinstance(listed, Mapping) else number}"
-
-
-def is_pattern(text: str) -> bool:
-    """Return whether a name stands for many."""
-    return bool(_WILD & set(text))
 
 
 def matches(symbol: str, listed: Iterable[str]) -> bool:

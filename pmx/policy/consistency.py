@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pmx.policy.problem import did_you_mean
+from pmx.policy.remedy import add_name, add_source
 from pmx.policy.schema import CASH, Bucket, CustomRule, Liquidity, Turnover
 
 if TYPE_CHECKING:
@@ -66,7 +67,16 @@ def _standing(policy: Policy, name: str, bucket: Bucket) -> Iterator[Finding]:
             yield f"{key}.{symbol}", what, "write a positive share or set allow_short: true"
         if not policy.admits(name, symbol):
             what = f"is a symbol that bucket {name!r} does not admit"
-            yield f"{key}.{symbol}", what, f"add it to {_BUCKETS}.{name}.symbols, or remove it"
+            yield f"{key}.{symbol}", what, _remedy_for_standing(policy, name, symbol)
+
+
+def _remedy_for_standing(policy: Policy, name: str, symbol: str) -> str:
+    homes = [other for other in policy.risk_buckets.buckets if policy.admits(other, symbol)]
+    if homes:
+        return f"hold it in {homes[0]}, which admits it, or remove it"
+    if policy.is_safe(symbol):
+        return "it is a safe symbol: hold it in a bucket of role safe, or remove it"
+    return f"add it to {_BUCKETS}.{name}.symbols, or remove it"
 
 
 def _custom_rule(key: str, rule: CustomRule) -> Iterator[Finding]:
@@ -200,10 +210,10 @@ def _unknown_names(policy: Policy) -> Iterator[Finding]:
     if policy.risk_buckets.enabled or buckets:
         for key, name in named_buckets:
             if name not in buckets:
-                yield key, f"names the unknown bucket {name!r}", did_you_mean(name, buckets)
+                yield key, f"names the unknown bucket {name!r}", add_name(name, buckets, _BUCKETS)
     for key, name in named_markets:
         if name not in markets:
-            yield key, f"names the unknown market {name!r}", did_you_mean(name, markets)
+            yield key, f"names the unknown market {name!r}", add_name(name, markets, "barbell.markets")
 
 
 def _scalers(policy: Policy) -> Iterator[Finding]:
@@ -252,7 +262,8 @@ def _windows(policy: Policy) -> Iterator[Finding]:
     least_shut = max(gate.reopen_after, gate.min_bars_closed)
     if gate.expires_after is not None and gate.expires_after < least_shut:
         what = f"is {gate.expires_after}, below {least_shut}, the greater of reopen_after and min_bars_closed"
-        yield "forecaster_monitoring.gate.expires_after", what, "raise it: silence opens a gate no sooner than proof"
+        remedy = "raise it, or write null: a gate opens no sooner without signals than with good ones"
+        yield "forecaster_monitoring.gate.expires_after", what, remedy
     success = policy.quant_success_config
     horizon = _longest_horizon(policy)
     if policy.barbell.enable_barbell_validation and success.min_judged + horizon - 1 > success.lookback_bars:
@@ -272,7 +283,7 @@ def _sources_of_engines(policy: Policy) -> Iterator[Finding]:
     ):
         if on and routing.sources and source not in routing.sources:
             what = f"is true, but {source!r}, under which it speaks, is none of signal_routing_config.sources"
-            yield f"signal_routing_config.{key}", what, did_you_mean(source, tuple(routing.sources))
+            yield f"signal_routing_config.{key}", what, add_source(policy, source)
 
 
 def _longest_horizon(policy: Policy) -> int:
@@ -291,8 +302,9 @@ def _success_criteria(policy: Policy) -> Iterator[Finding]:
     for number, name in enumerate(success.judged_sources):
         if name not in sources:
             key = f"quant_success_config.judged_sources.{number}"
-            yield key, f"is no source of signal_routing_config: {name!r}", did_you_mean(name, sources)
-    known = tuple(name for name in success.field_names() if name.startswith(("min_", "max_")))
+            remedy = add_name(name, sources, "signal_routing_config.sources")
+            yield key, f"is no source of signal_routing_config: {name!r}", remedy
+    known = tuple(name for name in success.field_names() if name.startswith(("min_", "max_")) and name != "min_judged")
     named = [(f"hard_criteria.{number}", name) for number, name in enumerate(success.hard_criteria)]
     named += [(f"score_weights.{name}", name) for name in success.score_weights]
     for key, name in named:

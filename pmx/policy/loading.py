@@ -8,11 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pmx.errors import PolicyError
 from pmx.policy.policy import Policy
-from pmx.policy.problem import Problem, did_you_mean, raise_if_any
+from pmx.policy.problem import Problem, near, raise_if_any
 from pmx.policy.schema import SECTIONS
 from pmx.policy.yaml_text import YamlText
 
+#: Files without which a policy holds nothing and follows no signal.
+_CONTENT = {"risk_buckets", "signal_routing_config"}
 FILE_NAMES = tuple(f"{name}.yml" for name in SECTIONS)
 
 
@@ -56,8 +59,12 @@ def load_policy(path: str | Path | None = None, overrides: Mapping[str, Any] | N
     data: dict[str, Any] = {}
     sources: dict[str, str] = {}
     problems = _foreign_files(directory)
+    missing: list[str] = []
     for section in SECTIONS:
         file = directory / f"{section}.yml"
+        if not file.exists():
+            missing.append(section)
+            continue
         text = _read(file, section, problems)
         if text is None:
             continue
@@ -67,6 +74,8 @@ def load_policy(path: str | Path | None = None, overrides: Mapping[str, Any] | N
             problems.append(_not_a_table(parsed.data, file, section))
         data[section] = parsed.data
         sources |= {key: f"{file}:{line}" for key, line in parsed.lines.items()}
+    if missing:
+        problems += _missing_files(directory, missing, data)
     raise_if_any(problems)
     policy = Policy.from_mapping(data, sources=sources)
     return policy.override(overrides) if overrides else policy
@@ -134,18 +143,52 @@ def _foreign_files(directory: Path) -> list[Problem]:
     if not set(found) & set(FILE_NAMES):
         raise_if_any([Problem(str(directory), "", "holds no policy files", remedy)])
     return [
-        Problem(str(directory / name), "", "is not a policy file", did_you_mean(name, FILE_NAMES))
+        Problem(str(directory / name), "", "is not a policy file", _rename_or_move(name))
         for name in found
         if name not in FILE_NAMES
     ]
 
 
+def _rename_or_move(name: str) -> str:
+    meant = near(name, FILE_NAMES)
+    return f"did you mean {meant!r}? Rename it" if meant else "move it out of this directory"
+
+
+def _missing_files(directory: Path, missing: list[str], data: Mapping[str, Any]) -> list[Problem]:
+    """Report files that are not there, with the first of three remedies that makes the others a policy again."""
+    empty: dict[str, Any] = {section: {} for section in missing}
+    fresh = {section: YamlText(_shipped_text(section), "", section).data for section in missing}
+    if _loads({**data, **fresh}):
+        remedy = "write a fresh policy elsewhere, `pmx init NEWDIR`, and copy {name} from it"
+    elif not _CONTENT & set(missing) and _loads({**data, **empty}):
+        remedy = "write {{}} into it to take every default: echo '{{}}' > {file}"
+    else:
+        remedy = (
+            "start from a whole policy, `pmx init NEWDIR`, and write your own values into its files: the shipped "
+            "{name} does not fit the files that are here"
+        )
+    files = [directory / f"{section}.yml" for section in missing]
+    return [
+        Problem(str(file), section, "is missing", remedy.format(file=file, name=file.name))
+        for file, section in zip(files, missing, strict=True)
+    ]
+
+
+def _shipped_text(section: str) -> str:
+    return (shipped_config() / f"{section}.yml").read_text(encoding="utf-8")
+
+
+def _loads(data: Mapping[str, Any]) -> bool:
+    try:
+        Policy.from_mapping(data)
+    except PolicyError:
+        return False
+    return True
+
+
 def _read(file: Path, section: str, problems: list[Problem]) -> str | None:
     try:
         return file.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        remedy = f"write a fresh policy elsewhere with `pmx init NEWDIR` and copy {file.name} from it"
-        problems.append(Problem(str(file), section, "is missing", remedy))
     except OSError as error:
         problems.append(Problem(str(file), section, f"cannot be read ({error.strerror})", "check the file"))
     except UnicodeDecodeError as error:

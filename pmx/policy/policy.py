@@ -258,7 +258,7 @@ execution, options_config
             raise_if_any([Problem(locate(self._sources, key), key, f"has no bucket {bucket!r}", remedy)])
         listed = known[bucket].symbols
         if known[bucket].role == "risk":
-            return (not listed or _matches(symbol, listed)) and not self._is_safe(symbol)
+            return (not listed or _matches(symbol, listed)) and not self.is_safe(symbol)
         if not listed and not self.barbell.safe_bucket.symbols:
             return True
         return _matches(symbol, listed) or symbol in self.barbell.safe_bucket.symbols
@@ -274,7 +274,8 @@ execution, options_config
         """
         return tuple(name for name, listed in self.barbell.markets.items() if _matches(symbol, listed))
 
-    def _is_safe(self, symbol: str) -> bool:
+    def is_safe(self, symbol: str) -> bool:
+        """Return whether the barbell or a safe bucket lists a symbol as safe."""
         listed = (self.risk_buckets.buckets[name].symbols for name in self.safe_buckets)
         return symbol in self.barbell.safe_bucket.symbols or any(_matches(symbol, some) for some in listed)
 

@@ -73,6 +73,20 @@ def shown(value: Any) -> str:
     return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 1] + "…"
 
 
+def near(word: str, known: Sequence[str]) -> str | None:
+    """Return the known name that a word resembles most, if it resembles any.
+
+    Examples
+    --------
+    >>> near("BARBELL", ["barbell"]), near("zzz", ["alpha"])
+    ('barbell', None)
+    """
+    folded = {name.strip().casefold(): name for name in reversed(known)}
+    exact = folded.get(word.strip().casefold())
+    nearest = [exact] if exact is not None else difflib.get_close_matches(word, known, n=1)
+    return nearest[0] if nearest else None
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """Return the remedy for an unknown name: the nearest known one, else all of them.
 
@@ -83,7 +97,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     >>> did_you_mean("zzz", ["alpha", "beta"])
     'known here: alpha, beta'
     """
-    nearest = difflib.get_close_matches(word, known, n=1)
+    nearest = near(word, known)
     if nearest:
-        return f"did you mean {nearest[0]!r}?"
+        return f"did you mean {nearest!r}?"
     return f"known here: {', '.join(known)}" if known else "nothing is known here; remove it"

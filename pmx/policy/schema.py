@@ -15,11 +15,18 @@ from pmx.policy.frozen_dict import FrozenDict
 
 V = TypeVar("V")
 
+
+def _without_blanks(name: str) -> str:
+    if name != name.strip():
+        raise ValueError(f"has blanks around it; write {name.strip()!r}")
+    return name
+
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_without_blanks)]
 #: A name that becomes part of a rule's name and of a dotted key, so it holds no dot and no blank.
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
 #: 0: a soft rule gives way at its penalty. From 1 on: it gives way only where it must, the lowest ranks first.
@@ -111,14 +118,14 @@ class SafeBucket(Section):
     max_weight_penalty: NonNegative = 0.0  # 0: report only; > 0: lift risk by up to this fraction
     max_weight_rank: Rank = 0  # in place of the penalty
     max_weight_max_violation: NonNegative | None = None
-    max_per_position: Fraction | None = None
+    max_per_position: Fraction | None = 0.50
 
 
 class RiskBucket(Section):
     """The risk end of the barbell."""
 
     max_weight: Fraction | None = 0.25
-    max_per_position: Fraction | None = None
+    max_per_position: Fraction | None = 0.10
 
 
 class Barbell(Section):
@@ -126,7 +133,6 @@ class Barbell(Section):
 
     enable_barbell_allocation: bool = True
     enable_barbell_validation: bool = False
-    enable_antifragility_tests: bool = False
     safe_bucket: SafeBucket = Field(default_factory=SafeBucket)
     risk_bucket: RiskBucket = Field(default_factory=RiskBucket)
     markets: Labelled[tuple[Name, ...]] = Field(default_factory=FrozenDict)  # market → names or shell patterns
@@ -279,13 +285,27 @@ class SignalRouting(Section):
 
     enable_llm_fallback: bool = False
     full_conviction: Labelled[Positive] = Field(default_factory=FrozenDict)  # bucket → Σ conviction that fills it
-    default_full_conviction: Positive = 1.0
+    default_full_conviction: Positive = 0.20
     sources: Labelled[Source] = Field(default_factory=FrozenDict)
     calibration: CalibrationRule = Field(default_factory=CalibrationRule)
     engines: Engines = Field(default_factory=Engines)
 
 
 # --- quant_success_config.yml and forecaster_monitoring.yml ----------------------------------------------
+
+
+#: Weight of each criterion in the score, where a policy gives none.
+SCORE_WEIGHTS = FrozenDict(
+    {
+        "min_expected_profit": 2.0,
+        "min_sharpe_ratio": 2.0,
+        "min_sortino_ratio": 1.0,
+        "min_profit_factor": 1.0,
+        "max_drawdown": 2.0,
+        "min_directional_accuracy": 1.0,
+        "max_error_vs_baseline": 1.0,
+    }
+)
 
 
 class QuantSuccess(Section):
@@ -297,14 +317,14 @@ class QuantSuccess(Section):
     min_judged: Annotated[int, Field(ge=2)] = 20
     folds: Annotated[int, Field(ge=1, le=50)] = 4
     min_expected_profit: Finite = 0.0
-    min_sharpe_ratio: Finite = 0.0
-    min_sortino_ratio: Finite = 0.0
-    min_profit_factor: NonNegative = 1.0
+    min_sharpe_ratio: Finite = 0.30
+    min_sortino_ratio: Finite = 0.40
+    min_profit_factor: NonNegative = 1.10
     max_drawdown: Fraction = 0.25
     min_directional_accuracy: Fraction = 0.5
-    max_error_vs_baseline: Positive = 1.0  # forecast RMSE ÷ random-walk RMSE
+    max_error_vs_baseline: Positive = 1.02  # forecast RMSE ÷ random-walk RMSE
     hard_criteria: tuple[Name, ...] = ("min_expected_profit", "max_drawdown")
-    score_weights: Labelled[NonNegative] = Field(default_factory=FrozenDict)
+    score_weights: Labelled[NonNegative] = SCORE_WEIGHTS
     pass_score: Fraction = 0.6
 
 
@@ -342,7 +362,7 @@ class Rebalance(Section):
 class Turnover(Section):
     """Limits and prices on trading."""
 
-    max: Fraction | None = None  # ½ Σ|trade| ÷ NAV, one decision
+    max: Fraction | None = 0.30  # ½ Σ|trade| ÷ NAV, one decision
     hard: bool = False
     penalty: NonNegative = SOFT_PENALTY
     rank: Rank = 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
 from pmx.policy.keys import known_keys, type_at
+from pmx.policy.number_text import as_fraction, as_written
 from pmx.policy.problem import Problem, did_you_mean, raise_if_any, shown
 from pmx.policy.schema import SECTIONS, Section
 
@@ -92,7 +93,10 @@ def _problem(section: str, detail: Any, sources: Mapping[str, str]) -> Problem:
         what = f"is an unknown key (value {shown(value)})"
         remedy = did_you_mean(str(path[-1]), known_keys(type_at(path[:-1])))
     elif kind == "missing":
+        choices = get_args(type_at(path))
         what, remedy = "is required and missing", f"add {path[-1]}: …"
+        if get_origin(type_at(path)) is Literal:
+            remedy = " or ".join(f"add {path[-1]}: {choice}" for choice in choices)
     elif kind == "literal_error":
         remedy = f"write one of {context['expected']}"
     elif kind in _LIMITS:
@@ -100,8 +104,8 @@ def _problem(section: str, detail: Any, sources: Mapping[str, str]) -> Problem:
         bound = f"{_LIMITS[kind]} {limit:g}"
         what += f", which is not {bound}"
         remedy = f"write a {'whole number' if _is_whole(path) else 'number'} {bound}"
-        if kind.startswith("less") and limit == 1:
-            remedy += " (fractions run from 0 to 1: 0.7, not 70)"
+        if kind.startswith("less") and limit <= _MOST_FRACTION and not _is_whole(path):
+            remedy += _in_fractions(value, limit)
     elif kind == "too_short":
         what += ", not a list with an entry"
         remedy = "name at least one"
@@ -116,10 +120,30 @@ def _problem(section: str, detail: Any, sources: Mapping[str, str]) -> Problem:
         if kind in _NUMBER and isinstance(value, bool):
             remedy = "write the number (true and false are not numbers)"
         elif kind in _NUMBER and isinstance(value, str):
-            remedy = "write the number without quotes"
+            remedy = _number_for(value, path)
+        elif kind == "tuple_type" and isinstance(value, str):
+            remedy = f"write it as a list: [{value}]"
+        elif kind == "string_type" and value is None:
+            remedy = "write a name (null is none)"
         elif kind in _NUMBER and value is None:
             remedy = "write the number (null is no limit, and this key needs one)"
     return Problem(locate(sources, key), key, what, remedy)
+
+
+def _in_fractions(value: Any, limit: float) -> str:
+    """Return the fraction that a number above its limit means, if it may have been meant in percent."""
+    if isinstance(value, int | float) and 2.0 <= value <= 100.0 * limit:
+        return f" (write {as_fraction(value)} for {value:g} %)"
+    return " (fractions run from 0 to 1: 0.7, not 70)" if limit == 1 else ""
+
+
+def _number_for(text: str, path: tuple[str | int, ...]) -> str:
+    """Return the remedy for a number that is written as text."""
+    basis_points = str(path[-1]).endswith("_bps") or (len(path) > 1 and str(path[-2]).endswith("_bps"))
+    written = as_written(text, basis_points=basis_points, at_most_one=not _is_whole(path))
+    if written is None:
+        return "write a whole number" if _is_whole(path) else "write a decimal number, such as 0.60"
+    return f"write {written}" + (" without quotes" if written == text else "")
 
 
 def _is_whole(path: tuple[str | int, ...]) -> bool:
@@ -128,6 +152,8 @@ def _is_whole(path: tuple[str | int, ...]) -> bool:
     return int in (get_args(wanted) or (wanted,)) or any(get_args(part)[:1] == (int,) for part in get_args(wanted))
 
 
+#: Limits up to this one are of fractions, of NAV or a year; larger ones of other units.
+_MOST_FRACTION = 20.0
 _LIMITS = {
     "greater_than_equal": "≥",
     "less_than_equal": "≤",

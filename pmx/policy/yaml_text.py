@@ -167,4 +167,10 @@ def _syntax_problem(error: yaml.YAMLError, where: str, root: str) -> Problem:
     mark = getattr(error, "problem_mark", None)
     line = f"{where}:{mark.line + 1}" if mark is not None else where
     what = getattr(error, "problem", None) or str(error)
-    return Problem(line, root, f"is not valid YAML ({what})", "correct the text there")
+    context = str(getattr(error, "context", ""))
+    remedy = "correct the text there"
+    if "alias" in context:
+        remedy = 'put a name that begins with * in quotes: "*"'
+    elif "'\\t'" in what:
+        remedy = "indent with blanks, not with tabs"
+    return Problem(line, root, f"is not valid YAML ({what})", remedy)

@@ -59,6 +59,9 @@ class Many:
         self.adv = adv if limited else None
         self.nav = np.ones(1) if self.adv is None else self._nav(nav)
         self.least, self.most = self._sizes(lower, "lower"), self._sizes(upper, "upper")
+        projector.admission.require(self.wish, None, self.held)
+        if projector.admission.barred is not None:
+            self.most = projector.admission.sizes(self.most, self.wish, self.held)
 
     @property
     def labels(self) -> pd.Index:  # noqa: D102  (in the class docstring)

@@ -15,6 +15,7 @@ import pandas as pd
 from pmx.errors import DataError, InfeasibleError, SolverError
 from pmx.policy import Policy
 from pmx.portfolio import NavAllocator
+from pmx.projection.admission import Admission
 from pmx.projection.allocation import Allocation
 from pmx.projection.asked import Asked, Given, RiskScale
 from pmx.projection.batch import ZERO, AllocationBatch, Errors
@@ -63,6 +64,8 @@ class Projector:
         What turns budgets and scales into wishes and clamps.
     residual_book : ResidualBook or None
         The rules with the residual symbol, where the policy has one.
+    admission : Admission
+        Which of them their buckets do not admit: those may be sold, and never grow.
 
     Raises
     ------
@@ -93,6 +96,7 @@ class Projector:
         self.index = self.universe.index
         self.book = RuleBook(policy, list(self.index))
         self.allocator = NavAllocator(policy)
+        self.admission = Admission(policy, self.book.positions)
         portfolio = policy.risk_buckets.portfolio
         self.residual_book: ResidualBook | None = None
         if portfolio.residual_symbol is not None and policy.safe_buckets and not policy.bypassed:
@@ -179,8 +183,8 @@ class Projector:
         Raises
         ------
         DataError
-            When an input is malformed, not finite, names a position outside the universe, or is missing though a
-            rule of the policy needs it.
+            When an input is malformed, not finite, names a position outside the universe, asks for more than is held of
+            a position that its bucket does not admit, or is missing though a rule of the policy needs it.
         InfeasibleError
             When the hard rules cannot hold together.
         SolverError
@@ -317,6 +321,7 @@ class Projector:
         if given.engine not in ENGINES:
             raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
         held = None if given.previous is None else self.universe.array(given.previous, "previous")
+        self.admission.require(side, target, held)
         lean = kernel("answering", "lean")
         sign, wish, turns = lean(plain(side), plain(target), NONE if held is None else held, self.trading_limited)
         inputs = Inputs(
@@ -327,7 +332,7 @@ class Projector:
             gates=self.universe.gates(given.gated),
             tradable=self.universe.tradable(given.adv, given.nav),
             covariance=self.universe.covariance_of(given.covariance),
-            bounds=self.universe.bounds(given.lower, given.upper),
+            bounds=self.admission.bounds(self.universe.bounds(given.lower, given.upper), side, held),
         )
         asked = asked.read(side, inputs)
         try:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pmx.errors import DataError
 from pmx.policy import Policy
+from pmx.policy.problem import near
 from pmx.projection.frame import Frame, FrameBuilder, Inputs, SingleCaps, bound_record
 from pmx.projection.kernels import kernel
 from pmx.projection.program import Array, Cone, Index, Program, RuleRecord
@@ -47,9 +48,11 @@ class RuleBook:
         self.symbols = np.array([symbol for _, symbol in self.positions], dtype=object)
         unknown = sorted(set(self.buckets) - set(policy.risk_buckets.buckets))
         if unknown and not policy.bypassed:
+            meant = near(unknown[0], tuple(policy.risk_buckets.buckets))
             raise DataError(
                 f"positions are in bucket {unknown[0]!r}, which risk_buckets.yml does not define "
-                f"(it has {', '.join(policy.risk_buckets.buckets)}); add the bucket or move the positions"
+                f"(it has {', '.join(policy.risk_buckets.buckets)}); "
+                + (f"did you mean {meant!r}?" if meant else "add the bucket or move the positions")
             )
         safe = set(policy.safe_buckets)
         # A risk asset does not become safe by being held in a safe bucket.

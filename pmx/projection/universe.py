@@ -12,6 +12,7 @@ from pmx.errors import DataError
 from pmx.policy import CASH, Policy
 from pmx.policy.symbols import symbol_text, symbols_as_text
 from pmx.projection.program import Array
+from pmx.projection.spelling import check_spelling
 
 Gates = Mapping[str, str] | Iterable[str] | None
 GATE_MODES = ("reduce_only", "exit")
@@ -40,7 +41,8 @@ class Universe:
     Raises
     ------
     DataError
-        When a position is not a pair, is named twice, or is called as cash is.
+        When a position is not a pair, is named twice, is called as cash is, or bears a name of the policy in other
+        letters or with blanks around it.
     """
 
     def __init__(self, policy: Policy, positions: pd.MultiIndex | Sequence[tuple[str, str]]) -> None:
@@ -55,6 +57,8 @@ class Universe:
         self.symbols: list[str] = self.index.get_level_values("symbol").tolist()
         if CASH in self.symbols:
             raise DataError(f"a position is named {CASH}, which stands for cash; rename the symbol")
+        if not policy.bypassed:
+            check_spelling(policy, self.symbols)
         self._position = {position: j for j, position in enumerate(self.index)}
         count = Counter(self.symbols)
         self._holders = np.array([count[symbol] for symbol in self.symbols], dtype=np.float64)
@@ -122,6 +126,8 @@ class Universe:
             return {}
         if isinstance(gated, pd.Series):
             gated = dict(zip(gated.index, gated, strict=True))
+        if not isinstance(gated, str) and isinstance(gated, Iterable):
+            self._gates_are_symbols(list(gated))
         if isinstance(gated, str):
             raise DataError(f"gated must be a mapping or a list of symbols, not the single string {gated!r}")
         if not isinstance(gated, Iterable):
@@ -133,6 +139,18 @@ class Universe:
             if mode not in GATE_MODES:
                 raise DataError(f"gate of {symbol} is {mode!r}; it must be 'reduce_only' or 'exit'")
         return {symbol_text(symbol, "gated"): mode for symbol, mode in gated.items()}
+
+    def _gates_are_symbols(self, gated: list[str]) -> None:
+        """Refuse a gate on what is a symbol of the universe in other letters: it would gate nothing."""
+        held = set(self.symbols)
+        for symbol in gated:
+            if symbol not in held and isinstance(symbol, str):
+                folded = symbol.strip().casefold()
+                meant = next((own for own in held if own.casefold() == folded), None)
+                if meant is not None:
+                    raise DataError(
+                        f"gated names {symbol!r}, which is no symbol of the universe; did you mean {meant}?"
+                    )
 
     def covariance_of(self, covariance: pd.DataFrame | Array | None) -> Array | None:
         """Return the covariance of the positions' assets, shape (n, n)."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pmx.errors import DataError, SignalError
-from pmx.policy.problem import did_you_mean
+from pmx.policy.remedy import add_source
 from pmx.signals.routing import Decision, Routing
 from pmx.signals.sharing import Share, share_bucket
 from pmx.signals.types import Signal
@@ -226,7 +226,7 @@ class SignalRouter:
             if source is None:
                 raise SignalError(
                     f"signal for {symbol!r}: source {speaker!r} is unknown to "
-                    f"signal_routing_config.sources; {did_you_mean(speaker, tuple(self._config.sources))}"
+                    f"signal_routing_config.sources; {add_source(self._policy, speaker)}"
                 )
             markets = self._policy.markets_of(symbol)
             diverted = (bucket for market, bucket in source.market_buckets.items() if market in markets)

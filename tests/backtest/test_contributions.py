@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 
 import pmx
 from pmx.backtest import engine
@@ -37,7 +38,7 @@ def policy(portfolio: dict | None = None, execution: dict | None = None, **rest:
     }
     buckets_file = {"buckets": buckets, "portfolio": portfolio or {}, **rest.pop("risk_buckets", {})}
     barbell["safe_bucket"] |= rest.pop("safe_bucket", {})
-    return Policy.from_mapping(
+    return bare_policy(
         {"risk_buckets": buckets_file, "barbell": barbell, "execution": EXECUTION | (execution or {}), **rest}
     )
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 
 import pmx
 from pmx.backtest.together import TogetherDays
-from pmx.policy import Policy
 
 TABLES = (
     *("nav", "weights", "positions", "bucket_weights", "safe_weight", "risk_scale", "trades", "rules", "contributions"),
@@ -36,7 +36,7 @@ def world(seed):
         "tail": {"role": "risk", "base_nav_frac": 0.2, "allow_short": bool(rng.random() < 0.5)},
     }
     turnover = {"max": float(rng.choice([0.02, 0.2])), "hard": bool(rng.random() < 0.5)} if rng.random() < 0.6 else {}
-    policy = Policy.from_mapping(
+    policy = bare_policy(
         {
             "risk_buckets": {"buckets": buckets, "portfolio": {"distance": str(rng.choice(["relative", "absolute"]))}},
             "barbell": {

@@ -158,6 +158,8 @@ BAD_POLICIES = (
               "execution.costs.per_symbol_bps.WTI"),
     BadPolicy("a traded symbol in no market", "symbol-without-market", {}, "barbell.markets",
               ("AAPL", "NGX:A", "EM:B")),
+    BadPolicy("a misspelt symbol", "name-misspelt", {f"{BUCKETS}.tail_hedge.symbols": "[NASDQ]"},
+              f"{BUCKETS}.tail_hedge.symbols", ("NASDAQ", "NGX:A", "EM:B")),
     BadPolicy("a symbol for no bucket", "symbol-without-bucket",
               {f"{BUCKETS}.{name}.symbols": NO_GLD for name in ("ts_core", "ml_secondary", "llm_fallback")},
               "barbell.markets.commodities"),

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 
 import pmx
 from pmx.monitoring.sequential.orders import SETTLED, orders_of, run_orders
@@ -17,7 +18,6 @@ from pmx.monitoring.sequential.passes import (
     traded_less,
     within,
 )
-from pmx.policy import Policy
 
 BUCKETS = {
     "safe": {"role": "safe", "base_nav_frac": 0.7, "max_nav_frac": 1.0},
@@ -56,7 +56,7 @@ def series(values):
 
 
 def joint(changes, wish=WISH, **given):
-    policy = Policy.from_mapping(OPEN).override(changes)
+    policy = bare_policy(OPEN).override(changes)
     return pmx.project_to_feasible(series(wish), policy, **given)
 
 

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 from zoo.policies import position_series, random_case
 
 import pmx
@@ -20,7 +21,7 @@ OFF = {"risk_buckets.enabled": False, "barbell.enable_barbell_allocation": False
 
 
 def policy(**changes) -> Policy:
-    plain = Policy.from_mapping(
+    plain = bare_policy(
         {
             "risk_buckets": {
                 "buckets": {

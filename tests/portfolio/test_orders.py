@@ -780,7 +780,10 @@ def test_lots_of_a_solved_allocation_obey_its_policy(seed: int) -> None:
                 },
                 "custom_rules": {"bonds": {"symbols": {"BIL": 1.0}, "min": float(rng.uniform(0.3, 0.6))}},
             },
-            "barbell": {"safe_bucket": {"symbols": ["BIL"], "min_weight": 0.7}},
+            "barbell": {
+                "safe_bucket": {"symbols": ["BIL"], "min_weight": 0.7, "max_per_position": None},
+                "risk_bucket": {"max_per_position": None},
+            },
         }
     )
     keys = [("safe", "BIL"), ("core", "SPY"), ("core", "QQQ"), ("short", "SPY")]

@@ -7,6 +7,7 @@ import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 
 import pmx
 from pmx import InfeasibleError, SolverError
@@ -21,7 +22,7 @@ ROOT = np.array([[0.2, 0.05, 0.2, 0.0], [0.0, 0.3, 0.0, 0.1], [0.1, 0.0, 0.1, 0.
 
 def policy(**portfolio) -> Policy:
     bucket = {"role": "risk", "base_nav_frac": 0.5, "allow_short": True}
-    return Policy.from_mapping(
+    return bare_policy(
         {
             "risk_buckets": {
                 "buckets": {"core": bucket, "tilt": bucket},

@@ -6,6 +6,7 @@ import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 from zoo.policies import position_series
 
 import pmx
@@ -28,7 +29,7 @@ def policy(
 ) -> Policy:
     limits = {"distance": "absolute", "gross_max": None, "cash_min": None} | (portfolio or {})
     ends = {"safe_bucket": {"min_weight": 0.0, "max_weight": None}, "risk_bucket": {"max_weight": None}}
-    return Policy.from_mapping(
+    return bare_policy(
         {
             "risk_buckets": {
                 "buckets": {

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 from zoo.planted import planted
 from zoo.policies import position_series, random_case
 
 import pmx
 from pmx.errors import InfeasibleError, SolverError
-from pmx.policy import Policy
 from pmx.projection import certify
 from pmx.projection.grouping import Grouping
 from pmx.projection.newton_engine import solve_dual
@@ -88,7 +88,7 @@ def test_asked_for_by_name_it_answers_or_refuses():
 def test_what_cannot_hold_is_infeasible_whatever_the_engine():
     buckets = {"core": {"role": "risk", "base_nav_frac": 0.5}}
     custom = {"least": {"symbols": {"A": 1.0}, "min": 0.4}, "most": {"symbols": {"A": 1.0}, "max": 0.3}}
-    policy = Policy.from_mapping(
+    policy = bare_policy(
         {
             "risk_buckets": {"buckets": buckets, "custom_rules": custom},
             "barbell": {"enable_barbell_allocation": False},

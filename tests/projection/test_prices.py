@@ -5,6 +5,7 @@ import warnings
 import cvxpy as cp
 import numpy as np
 import pytest
+from zoo.bare import bare_policy
 from zoo.policies import position_series, random_case
 from zoo.programs import random_program
 
@@ -20,7 +21,7 @@ A, B, C = ("core", "A"), ("core", "B"), ("core", "C")
 
 
 def policy(**changes) -> Policy:
-    plain = Policy.from_mapping(
+    plain = bare_policy(
         {
             "risk_buckets": {
                 "buckets": {"core": {"role": "risk", "base_nav_frac": 0.5}},

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 from zoo.policies import position_series, random_case
 
 import pmx
@@ -17,7 +18,7 @@ COVARIANCE = pd.DataFrame(
 
 
 def policy(**changes) -> Policy:
-    plain = Policy.from_mapping(
+    plain = bare_policy(
         {
             "risk_buckets": {
                 "buckets": {

@@ -6,6 +6,7 @@ import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 from zoo.planted import planted
 from zoo.policies import position_series
 
@@ -18,7 +19,7 @@ A, B = ("core", "A"), ("core", "B")
 
 
 def policy(custom: dict | None = None, **portfolio: object) -> Policy:
-    return Policy.from_mapping(
+    return bare_policy(
         {
             "risk_buckets": {
                 "buckets": {"core": {"role": "risk", "base_nav_frac": 1.0}},

@@ -4,6 +4,7 @@ import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 from zoo.policies import position_series
 
 import pmx
@@ -15,7 +16,7 @@ POSITIONS = [("core", symbol) for symbol in SYMBOLS]
 
 
 def policy(rules: dict, **changes) -> Policy:
-    plain = Policy.from_mapping(
+    plain = bare_policy(
         {
             "risk_buckets": {
                 "buckets": {"core": {"role": "risk", "base_nav_frac": 0.5, "max_nav_frac": 0.5}},

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
+from zoo.bare import bare_policy
 from zoo.policies import position_series
 
 import pmx
@@ -40,7 +41,7 @@ def bare(
         "safe_bucket": open_ends | barbell.pop("safe_bucket", {}),
         "risk_bucket": {"max_weight": None} | barbell.pop("risk_bucket", {}),
     }
-    return Policy.from_mapping(
+    return bare_policy(
         {
             "risk_buckets": {"buckets": buckets, "portfolio": limits, "custom_rules": custom or {}},
             "barbell": ends | barbell,
@@ -816,7 +817,7 @@ def test_with_only_clamps_the_plain_formula_holds(drawn):
     names = relative.index.get_level_values("bucket")
     wish = relative.abs() * names.map(wished)
     assume(((wish == 0) | (wish > 1e-4)).all())
-    policy = Policy.from_mapping(
+    policy = bare_policy(
         {
             "risk_buckets": {"buckets": buckets, "portfolio": {"cash_min": None, "gross_max": None}},
             "barbell": {"enable_barbell_allocation": False},

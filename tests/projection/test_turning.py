@@ -1,6 +1,7 @@
 """A position that shall change sides goes through zero, and only where the trading rules let it get there."""
 
 import pytest
+from zoo.bare import bare_policy
 from zoo.policies import position_series
 
 import pmx
@@ -12,7 +13,7 @@ A = ("core", "A")
 
 def policy(execution: dict) -> Policy:
     bucket = {"role": "risk", "base_nav_frac": 1.0, "allow_short": True}
-    return Policy.from_mapping(
+    return bare_policy(
         {
             "risk_buckets": {"buckets": {"core": bucket}, "portfolio": {"distance": "absolute"}},
             "barbell": {"enable_barbell_allocation": False},

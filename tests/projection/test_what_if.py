@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from zoo.bare import bare_policy
 from zoo.policies import position_series, random_case
 
 import pmx
@@ -15,7 +16,7 @@ POSITIONS = [("core", "A"), ("core", "B")]
 
 
 def policy(**changes) -> Policy:
-    plain = Policy.from_mapping(
+    plain = bare_policy(
         {
             "risk_buckets": {
                 "buckets": {"core": {"role": "risk", "base_nav_frac": 0.5}},

@@ -141,7 +141,8 @@ def test_switched_off_it_returns_the_same_weights_bit_for_bit(weights):
 
 def test_a_policy_without_buckets_knows_safe_from_risk():
     """A symbol listed as safe is safe, every other one is risk."""
-    policy = Policy.from_mapping({"barbell": {"safe_bucket": {"symbols": ["BIL"], "min_weight": 0.8}}})
+    safe, risk = {"symbols": ["BIL"], "min_weight": 0.8}, {"max_per_position": None}
+    policy = Policy.from_mapping({"barbell": {"safe_bucket": safe, "risk_bucket": risk}})
     answer = BarbellConstraint(policy).project_to_feasible({"BIL": 0.5, "SPY": 0.3, "QQQ": 0.1})
     assert answer.weights.to_dict() == pytest.approx({"BIL": 0.5, "SPY": 0.15, "QQQ": 0.05, "CASH": 0.3}, abs=1e-9)
     off = Policy.from_mapping({"barbell": {"enable_barbell_allocation": False}})

@@ -38,6 +38,7 @@ def make_policy(llm: bool = True, **buckets: dict[str, Any]) -> Policy:
             "barbell": {"safe_bucket": {"symbols": ["BIL"], "min_weight": 0.0}, "markets": {"ngx": ["NGX:*"]}},
             "signal_routing_config": {
                 "enable_llm_fallback": llm,
+                "default_full_conviction": 1.0,
                 "sources": {**SOURCES, "short_desk": {"bucket": "short", "priority": 9}},
             },
         }

@@ -198,7 +198,8 @@ def test_hard_criteria_decide_alone_and_the_score_decides_the_rest():
     assert verdict().result is Result.PASS
     failed = verdict(max_drawdown=0.0)
     assert (failed.result, failed.missed) == (Result.FAIL, ("max_drawdown",))
-    assert failed.score == pytest.approx(6 / 7)  # all criteria weigh the same where no weights are given
+    assert failed.score == pytest.approx(8 / 10)  # max_drawdown weighs 2 of 10
+    assert verdict(max_drawdown=0.0, score_weights={}).score == pytest.approx(6 / 7)  # all weigh the same
     soft = {"hard_criteria": (), "max_drawdown": 0.0}
     assert verdict(**soft).result is Result.PASS
     assert verdict(**soft, score_weights={"max_drawdown": 3.0, "min_sharpe_ratio": 1.0}).score == 0.25

@@ -76,7 +76,10 @@ def random_policy(rng: np.random.Generator, *, volatility: bool = False) -> Poli
         "market_caps": {m: _fraction(rng, 0.0, 0.5) for m in MARKETS if rng.random() < 0.6},
         "symbol_caps": {f"US{i}": _fraction(rng, 0.0, 0.2) for i in range(3) if rng.random() < 0.4},
     }
-    execution: dict = {"turnover": {"cost": float(rng.choice([0.0, 0.0, 0.001, 0.1, 2.0]))}, "liquidity": {}}
+    execution: dict = {
+        "turnover": {"max": None, "cost": float(rng.choice([0.0, 0.0, 0.001, 0.1, 2.0]))},
+        "liquidity": {},
+    }
     if rng.random() < 0.5:
         execution["turnover"] |= {"max": _fraction(rng, 0.0, 0.6)}
     if rng.random() < 0.3:
