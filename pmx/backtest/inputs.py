@@ -15,6 +15,7 @@ from pmx.execution import CostModel
 from pmx.policy import CASH, Policy
 from pmx.policy.admission import lists_hold, not_admitted
 from pmx.policy.symbols import symbols_as_text
+from pmx.policy.units import check_cost
 from pmx.projection import by_position
 
 Array = NDArray[np.float64]
@@ -94,7 +95,7 @@ def _refuse_not_admitted(frame: pd.DataFrame, policy: Policy) -> None:
     """Raise at the first target of a position that its bucket does not admit."""
     if not lists_hold(policy):
         return
-    positions: list[tuple[str, str]] = frame.columns.tolist()
+    positions: list[Any] = frame.columns.tolist()
     for k, (bucket, symbol) in enumerate(positions):
         asked = np.flatnonzero(frame.iloc[:, k].fillna(0.0).to_numpy())
         if len(asked) and bucket in policy.risk_buckets.buckets:
@@ -117,6 +118,7 @@ def cost_model(costs: CostModel | float | None, policy: Policy) -> CostModel:
         return CostModel.from_policy(policy)
     if not np.isfinite(costs) or costs < 0:
         raise DataError(f"costs is {costs}; give a non-negative fraction of the traded value, or a CostModel")
+    check_cost(costs)
     return CostModel(1e4 * float(costs), 0.0)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pmx.backtest.breaches import HeldDays, breaches
+from pmx.backtest.budget_book import BudgetBook
 from pmx.backtest.contributions import Contributions, saved_and_cost
 from pmx.backtest.gate_spells import GateSpells
 from pmx.backtest.ledger import RuleLedger
@@ -86,6 +87,7 @@ class Recorder:
         self._ledger = RuleLedger()
         self._gates = GateSpells()
         self._signals = SignalBook()
+        self._budgets = BudgetBook()
         self._last: Allocation | None = None
 
     def close(
@@ -131,6 +133,7 @@ class Recorder:
         self._gates.take_in(i, decision.gates)
         if decision.routing is not None:
             self._signals.take_in(i, decision.signals, decision.routing.records, decision.gates)
+            self._budgets.take_in(i, decision.routing.uses)
         figures = None if allocation.status is Status.BYPASSED else allocation.figures
         distance = allocation.certificate.distance_bound
         safe, status = allocation.safe_weight, allocation.status
@@ -249,6 +252,7 @@ class Recorder:
             interest=pd.Series(self._interest, index=lived, name="interest"),
             gates=self._gates.table(self._dates),
             signals=self._signals.table(self._dates),
+            budgets=self._budgets.table(self._dates),
             last=self._last,
             rf=pd.Series(self._rate, index=lived, name="rf"),
             periods_per_year=periods_per_year,

@@ -82,6 +82,9 @@ class BacktestResult:
         Every signal of the engines, one row each: date, symbol, source, direction, edge, strength, confidence, the
         bucket that was asked, whether it was kept, and why or why not; and that its symbol's gate is shut. Empty when
         targets were given instead.
+    budgets : DataFrame
+        How much of its budget each bucket was asked to use, one row a decision and bucket with signals, holdings or
+        standing weights: date and the fields of :class:`pmx.signals.BudgetUse`. Empty when targets were given instead.
     last : Allocation or None
         The last decision, whole.
     rf : Series or float
@@ -116,6 +119,7 @@ class BacktestResult:
     interest: pd.Series
     gates: pd.DataFrame
     signals: pd.DataFrame
+    budgets: pd.DataFrame
     last: Allocation | None
     rf: pd.Series | float = 0.0
     periods_per_year: float = 252.0

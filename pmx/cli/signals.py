@@ -44,22 +44,27 @@ def signals(
     """
     policy = policy_from(config, changes)
     from pmx.data import read_prices
-    from pmx.execution import signals_today
+    from pmx.execution import opinions_today
 
     closes = read_prices(prices)
     engines = engines_from(engine, policy, closes)
-    found = signals_today(closes, policy, engines=engines, progress=console(stderr=True).is_terminal)
+    today = opinions_today(closes, policy, engines=engines, progress=console(stderr=True).is_terminal)
+    found, uses = today.opinions, today.routing.uses
     at = f"{closes.index[-1]:%Y-%m-%d}"
     if form is Format.csv:
         typer.echo(found.assign(date=at)[["date", *found.columns]].to_csv(index=False), nl=False)
     elif form is Format.json:
         rows = found.astype(object).where(found.notna(), None).to_dict("records")
-        typer.echo(as_json({"date": at, "signals": rows, "policy": policy.fingerprint}))
+        budgets = [use._asdict() for use in uses]
+        typer.echo(as_json({"date": at, "signals": rows, "budgets": budgets, "policy": policy.fingerprint}))
     else:
         left = ("symbol", "source", "signal", "bucket", "why")
         print_table(_words(found), f"Signals at the close of {at}", text=left)
         kept, given = int(found["kept"].sum()), int(found["direction"].notna().sum())
         console().print(f"Signals given: {given}, kept: {kept}. Edges are net of cost.")
+        for use in uses:
+            if use.short:
+                console().print(f"{str(use)[:1].upper()}{str(use)[1:]}.", soft_wrap=True)
 
 
 def _words(found: pd.DataFrame) -> pd.DataFrame:

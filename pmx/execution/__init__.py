@@ -7,7 +7,7 @@ from pmx.execution.desk import Desk
 from pmx.execution.history import History
 from pmx.execution.priced_engines import default_engines, fallback_engines
 from pmx.execution.step import Holdings, Step, step
-from pmx.execution.today import Opinion, signals_today
+from pmx.execution.today import Opinion, Today, opinions_today, signals_today
 from pmx.portfolio import CostModel
 
 __all__ = [
@@ -23,8 +23,10 @@ __all__ = [
     "Holdings",
     "Opinion",
     "Step",
+    "Today",
     "default_engines",
     "fallback_engines",
+    "opinions_today",
     "read_audit_log",
     "signals_today",
     "step",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from pmx.execution.priced_engines import default_engines, fallback_engines
 from pmx.policy import Policy
 from pmx.signals import FallbackEngine, Signal, SignalEngine
 from pmx.signals.asking import checked_engines
-from pmx.signals.routing import Decision
+from pmx.signals.routing import Decision, Routing
 
 
 class Opinion(NamedTuple):
@@ -48,6 +49,22 @@ class Opinion(NamedTuple):
     bucket: str
     kept: bool
     why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Today:
+    """What the engines say now, and what becomes of it.
+
+    Attributes
+    ----------
+    opinions : DataFrame
+        As `signals_today` returns it.
+    routing : Routing
+        What the signals ask of each bucket, with nothing held.
+    """
+
+    opinions: pd.DataFrame
+    routing: Routing
 
 
 def signals_today(
@@ -91,13 +108,25 @@ def signals_today(
     >>> table.loc[0, ["symbol", "why"]].tolist()
     ['SP500', 'too few observations: 123 returns, 500 needed']
     """
+    return opinions_today(prices, policy, engines=engines, progress=progress).opinions
+
+
+def opinions_today(
+    prices: pd.DataFrame,
+    policy: Policy,
+    *,
+    engines: Sequence[SignalEngine | FallbackEngine | str] | None = None,
+    progress: bool = False,
+) -> Today:
+    """Return what `signals_today` returns, beside what the signals ask of each bucket."""
     prices = check_prices(prices)
     warn_of(price_findings(prices))
     symbols = [str(symbol) for symbol in prices.columns]
     speakers = _speakers(policy, symbols, engines, progress)
     desk = Desk(policy, symbols, speakers)
     signals = desk.signals(prices)
-    decisions = {(d.symbol, d.source): d for d in desk.router.route(signals).records}
+    routing = desk.router.route(signals)
+    decisions = {(d.symbol, d.source): d for d in routing.records}
     heard = {(signal.symbol, signal.source): signal for signal in signals}
     ages, gated = _ages(prices), desk.oversight.gated
     by_source: dict[str, list[Any]] = {}
@@ -117,7 +146,8 @@ def signals_today(
                 )
                 rows.append(Opinion(*key, None, None, None, None, bucket, False, "; ".join(whys)))
     numbers = dict.fromkeys(("edge", "strength", "confidence"), "float64")
-    return pd.DataFrame(rows, columns=list(Opinion._fields)).astype({"direction": "Int64", **numbers})
+    table = pd.DataFrame(rows, columns=list(Opinion._fields)).astype({"direction": "Int64", **numbers})
+    return Today(table, routing)
 
 
 def _speakers(

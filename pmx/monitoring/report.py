@@ -85,6 +85,7 @@ def report_html(runs: Mapping[str, BacktestResult], *, title: str = "Backtest", 
         *_head(title, name, result, notes),
         *_performance(runs),
         *_exposure(result),
+        *_budgets(result),
         *_rules(result),
         *_cuts(result),
         *_last_decision(result),
@@ -167,6 +168,19 @@ def _exposure(result: BacktestResult) -> Iterator[str]:
             "scaled are left out."
         )
         yield figure(charts.as_html(scaled, "scales"), caption)
+
+
+def _budgets(result: BacktestResult) -> Iterator[str]:
+    lines = tables.budgets_table(result)
+    if lines.empty:
+        return
+    yield heading("Use of budgets")
+    yield table(lines, text=("bucket",))
+    yield paragraph(
+        "A bucket whose signals add up to less than its full conviction uses only that share of its budget, and the "
+        "rest stays in cash. Counted are the decisions in which a bucket was asked to hold anything.",
+        "soft",
+    )
 
 
 def _rules(result: BacktestResult) -> Iterator[str]:

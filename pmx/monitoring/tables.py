@@ -128,6 +128,26 @@ def gates_table(result: BacktestResult) -> pd.DataFrame:
     )
 
 
+def budgets_table(result: BacktestResult) -> pd.DataFrame:
+    """Return one row a bucket: how much of its budget its signals asked for, over the decisions in which it had any."""
+    lines = []
+    for name, uses in result.budgets[result.budgets["used"] > 0.0].groupby("bucket", sort=False):
+        short = (uses["conviction"] < uses["full_conviction"]) & (uses["used"] < 1.0 - 1e-9)
+        reached = f"{uses['conviction'].median():.2g} of {uses['full_conviction'].iloc[-1]:.2g}"
+        lines.append(
+            (
+                str(name),
+                f"{len(uses):,}",
+                reached,
+                percent(uses["used"].mean()),
+                f"{short.sum():,}",
+                percent(short.mean()),
+            )
+        )
+    columns = ["bucket", "decisions", "median conviction", "mean use of budget", "short of conviction", "share"]
+    return pd.DataFrame(lines, columns=columns)
+
+
 def ledger_table(result: BacktestResult) -> pd.DataFrame:
     """Return one row a rule: on how many days it was in force and binding, and what it cost on average."""
     lines = [

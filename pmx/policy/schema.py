@@ -26,6 +26,13 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+#: A year's, as a fraction: 0.20 is 20 %.
+Volatility = Annotated[float, Field(gt=0.0, le=5.0, allow_inf_nan=False)]
+#: A factor on a budget.
+Factor = Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)]
+#: 1/100 % of a traded value, one side; 1,000 are a tenth of it.
+BasisPoints = Annotated[float, Field(ge=0.0, lt=1000.0, allow_inf_nan=False)]
+RoundTripBasisPoints = Annotated[float, Field(ge=0.0, lt=2000.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_without_blanks)]
 #: A name that becomes part of a rule's name and of a dotted key, so it holds no dot and no blank.
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
@@ -63,8 +70,8 @@ class Portfolio(Section):
     base_currency: Name = "USD"
     distance: Literal["relative", "absolute", "risk"] = "relative"
     cash_min: Fraction | None = 0.0
-    gross_max: Positive | None = 1.0
-    volatility_max: Positive | None = None  # annualised
+    gross_max: Annotated[float, Field(gt=0.0, le=20.0, allow_inf_nan=False)] | None = 1.0
+    volatility_max: Volatility | None = None  # annualised
     residual_symbol: Name | None = None
 
 
@@ -146,12 +153,12 @@ class Barbell(Section):
 class BucketScaler(Section):
     """How one bucket's budget answers to its volatility and drawdown."""
 
-    target_vol: Positive  # annualised
+    target_vol: Volatility  # annualised
     max_drawdown: Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)] = 0.2  # tolerated
     vol_sensitivity: NonNegative = 1.0
     dd_sensitivity: NonNegative = 1.0
-    min_scale: NonNegative = 0.25
-    max_scale: Positive = 1.0
+    min_scale: Factor = 0.25
+    max_scale: Annotated[Factor, Field(gt=0.0)] = 1.0
 
 
 class VolatilityModel(Section):
@@ -183,7 +190,7 @@ class Source(Section):
 
     bucket: Name
     priority: Annotated[int, Field(ge=1)]  # 1 is heard first
-    min_edge: NonNegative = 0.0
+    min_edge: Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)] = 0.0
     min_confidence: Fraction = 0.0
     fallback: bool = False  # heard only for symbols on which every higher source is silent
     market_buckets: Labelled[Label] = Field(default_factory=FrozenDict)  # market → bucket, in place of `bucket`
@@ -222,7 +229,7 @@ class TimeSeriesEngine(Section):
     weight_shrinkage: Fraction = 0.75
     evidence: NonNegative = 1.25  # t statistic
     workers: Annotated[int, Field(ge=1)] = 1
-    round_trip_cost_bps: NonNegative | None = None  # None: twice one side of the costs in execution.yml
+    round_trip_cost_bps: RoundTripBasisPoints | None = None  # None: twice one side of the costs in execution.yml
 
 
 class MachineLearningEngine(Section):
@@ -243,7 +250,7 @@ class MachineLearningEngine(Section):
     samples_per_leaf: Annotated[int, Field(ge=1)] = 50
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.05
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    round_trip_cost_bps: NonNegative | None = None  # None: twice one side of the costs in execution.yml
+    round_trip_cost_bps: RoundTripBasisPoints | None = None  # None: twice one side of the costs in execution.yml
 
 
 class LanguageModelEngine(Section):
@@ -260,7 +267,7 @@ class LanguageModelEngine(Section):
     bars: Annotated[int, Field(ge=5, le=250)] = 20  # returns of each symbol that are shown
     max_edge: Annotated[float, Field(gt=0.0, le=10.0, allow_inf_nan=False)] = 0.5  # largest believable |edge|
     max_age_days: Annotated[int, Field(ge=0, le=31)] = 5  # older prices are the past, of which it has read
-    round_trip_cost_bps: NonNegative | None = None  # None: twice one side of the costs in execution.yml
+    round_trip_cost_bps: RoundTripBasisPoints | None = None  # None: twice one side of the costs in execution.yml
 
 
 class Engines(Section):
@@ -316,7 +323,7 @@ class QuantSuccess(Section):
     lookback_bars: Annotated[int, Field(ge=20)] = 252
     min_judged: Annotated[int, Field(ge=2)] = 20
     folds: Annotated[int, Field(ge=1, le=50)] = 4
-    min_expected_profit: Finite = 0.0
+    min_expected_profit: Annotated[float, Field(ge=-1.0, le=1.0, allow_inf_nan=False)] = 0.0
     min_sharpe_ratio: Finite = 0.30
     min_sortino_ratio: Finite = 0.40
     min_profit_factor: NonNegative = 1.10
@@ -383,9 +390,9 @@ class Liquidity(Section):
 class Costs(Section):
     """What trading costs, in basis points of the traded value, one side."""
 
-    commission_bps: NonNegative = 1.0
-    half_spread_bps: NonNegative = 1.0
-    per_symbol_bps: BySymbol[NonNegative] = Field(default_factory=FrozenDict)  # all-in, replaces both
+    commission_bps: BasisPoints = 1.0
+    half_spread_bps: BasisPoints = 1.0
+    per_symbol_bps: BySymbol[BasisPoints] = Field(default_factory=FrozenDict)  # all-in, replaces both
 
 
 class Solver(Section):

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.errors import DataError
+from pmx.policy.units import GROSS_REFUSED, check_scales
 
 if TYPE_CHECKING:
     from pmx.policy import Policy
@@ -90,6 +91,7 @@ class NavAllocator:
         if not policy.risk_buckets.enabled:
             limits = [(1.0, 1.0, 1.0)] * len(limits)
         self._base, self._min, self._max = np.array(limits, dtype=float).reshape(len(limits), 3).T
+        self._policy = policy
         self._bounded = policy.risk_buckets.enabled
         self._layout: tuple[pd.Index[str], NDArray[np.intp], NDArray[np.bool_]] | None = None
 
@@ -206,8 +208,8 @@ class NavAllocator:
         full = int(np.argmax(used)) if used.size else 0
         if used.size and used[full] > 1.0 + TOLERANCE:
             raise DataError(
-                f"relative weights: bucket {self._names[full]} sums to {used[full]:.9g} in absolute value, "
-                "limit 1; divide its weights by that"
+                f"relative weights: bucket {self._names[full]} sums to {used[full]:.9g} in absolute value, limit 1; "
+                + ("give fractions: 0.46 for 46 %" if used[full] >= GROSS_REFUSED else "divide its weights by that")
             )
 
     def _scale(self, risk_scale: RiskScale) -> Array:
@@ -235,6 +237,7 @@ class NavAllocator:
                 f"risk scale of bucket {self._names[worst]} is {scale[worst]}, must be finite and ≥ 0; "
                 "1 leaves it as it is"
             )
+        check_scales(scale, self._names, self._policy)
         return scale
 
     def _unknown(self, name: object) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pmx.errors import DataError
 from pmx.policy.symbols import symbol_text
+from pmx.policy.units import check_basis_points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,7 @@ class CostModel:
         for name, bps in figures.items():
             if not (math.isfinite(bps) and bps >= 0.0):
                 raise DataError(f"costs: {name} = {bps!r} must be finite and ≥ 0; give basis points of the value")
+            check_basis_points(bps, f"costs: {name}")
         texts = {symbol_text(symbol, "per_symbol_bps"): bps for symbol, bps in self.per_symbol_bps.items()}
         object.__setattr__(self, "per_symbol_bps", MappingProxyType(texts))
 

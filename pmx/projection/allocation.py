@@ -263,7 +263,30 @@ class Allocation:
 
     def explain(self) -> str:
         """Return the allocation in words: each position that was cut, by which rules and how much."""
-        return in_words(self)
+        return "\n".join([in_words(self), *self._unused_budgets()])
+
+    @cached_property
+    def utilisation(self) -> pd.Series | None:
+        """Σ abs(relative weight) of each bucket with positions: the share of its budget that was asked for.
+
+        None where targets were given in fractions of NAV. Below 1, the conviction of the signals (or the caller) left
+        part of the budget in cash.
+        """
+        if self.asked is None or self.asked.how != "solve" or self.status is Status.BYPASSED:
+            return None
+        buckets = self.index.get_level_values("bucket")
+        sizes = pd.Series(np.abs(np.asarray(self.asked.weights, dtype=np.float64)), index=buckets)
+        return sizes.groupby(level=0, sort=False).sum().rename("utilisation")
+
+    def _unused_budgets(self) -> list[str]:
+        """Return a line for each bucket of which part was asked for, and part was not."""
+        if self.utilisation is None:
+            return []
+        partly = self.utilisation[(self.utilisation > 0.0) & (self.utilisation < 1.0 - 1e-9)]
+        return [
+            f"bucket {bucket}: its relative weights add up to {used:.2g}, so {used:.0%} of its budget is used"
+            for bucket, used in partly.items()
+        ]
 
     # -- for code that changes the weights afterwards -------------------------------------------------------
 

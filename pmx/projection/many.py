@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pmx.errors import DataError
+from pmx.policy.units import check_gross, check_scales, check_sizes
 from pmx.projection.allocation import Allocation
 from pmx.projection.batch import Accounts, AllocationBatch, Errors, rulebook, solve_accounts
 from pmx.projection.frame import Inputs
@@ -59,6 +60,7 @@ class Many:
         self.adv = adv if limited else None
         self.nav = np.ones(1) if self.adv is None else self._nav(nav)
         self.least, self.most = self._sizes(lower, "lower"), self._sizes(upper, "upper")
+        self._check_units()
         projector.admission.require(self.wish, None, self.held)
         if projector.admission.barred is not None:
             self.most = projector.admission.sizes(self.most, self.wish, self.held)
@@ -66,6 +68,19 @@ class Many:
     @property
     def labels(self) -> pd.Index:  # noqa: D102  (in the class docstring)
         return pd.RangeIndex(self.size, name="account") if self._labels is None else self._labels
+
+    def _check_units(self) -> None:
+        """Check that weights, scales and sizes can be what they are said to be."""
+        policy = self.projector.policy
+        if policy.bypassed:
+            return
+        check_gross(self.wish, "targets", policy)
+        if self.held is not None:
+            check_gross(self.held, "previous", policy)
+        if self.scale is not None:
+            check_scales(self.scale, tuple(policy.risk_buckets.buckets), policy)
+        least = np.zeros(1) if self.least is None else self.least
+        check_sizes(least, np.full(1, np.inf) if self.most is None else self.most, self.projector.index, policy)
 
     # -- the inputs --------------------------------------------------------------------------------------------
 

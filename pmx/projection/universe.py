@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from pmx.errors import DataError
+from pmx.errors import DataError, warn
 from pmx.policy import CASH, Policy
 from pmx.policy.symbols import symbol_text, symbols_as_text
+from pmx.policy.units import check_sizes, check_volatilities
 from pmx.projection.program import Array
 from pmx.projection.spelling import check_spelling
 
@@ -180,7 +181,9 @@ class Universe:
         missing = [s for s in symbols if s not in covariance.index or s not in covariance.columns]
         if missing:
             raise DataError(f"the covariance has no row and column for {missing[0]}; add it or drop the position")
-        return _sound_covariance(covariance.reindex(index=symbols, columns=symbols).to_numpy(np.float64), symbols)
+        block = covariance.reindex(index=symbols, columns=symbols).to_numpy(np.float64)
+        check_volatilities(_sound_covariance(block, symbols), symbols)
+        return block
 
     def bounds(self, lower: pd.Series | Array | None, upper: pd.Series | Array | None) -> tuple[Array, Array] | None:
         """Return the least and the greatest size of each position, each of shape (n,); None where nothing is given."""
@@ -197,6 +200,7 @@ class Universe:
             if (values < 0.0).any():
                 j = int(np.argmin(values))
                 raise DataError(f"{name} of position {self.index[j]} is {values[j]}; sizes are not negative")
+        check_sizes(least, most, self.index, self.policy)
         return np.maximum(least, 0.0), most
 
     def tradable(self, adv: Mapping[str, float] | pd.Series | None, nav: float | None) -> Array | None:
@@ -208,6 +212,8 @@ class Universe:
             raise DataError(f"nav must be a positive number when adv is given; got {nav}")
         adv = {symbol_text(symbol, "adv"): value for symbol, value in adv.items()}
         value = np.array([float(adv[symbol]) if symbol in adv else np.nan for symbol in self.symbols])
+        if 0.0 < value.max(initial=0.0) < 1.0:
+            warn(f"the largest adv is {value.max():g}; it is money a day, in base currency, and not a share of NAV")
         if not (value >= 0.0).all() or np.isinf(value).any():
             j = int(np.flatnonzero(~(value >= 0.0) | np.isinf(value))[0])
             raise DataError(

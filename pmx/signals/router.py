@@ -12,7 +12,7 @@ import pandas as pd
 
 from pmx.errors import DataError, SignalError
 from pmx.policy.remedy import add_source
-from pmx.signals.routing import Decision, Routing
+from pmx.signals.routing import BudgetUse, Decision, Routing
 from pmx.signals.sharing import Share, share_bucket
 from pmx.signals.types import Signal
 
@@ -72,7 +72,7 @@ class SignalRouter:
     ...     "risk_buckets": {"buckets": {"ts_core": {"role": "risk", "base_nav_frac": 0.2}}},
     ...     "signal_routing_config": {"sources": {"time_series_core": {"bucket": "ts_core", "priority": 1}}},
     ... })
-    >>> buy = Signal("SPY", 1, strength=1.0, edge_score=0.5, confidence=0.5, source="time_series_core")
+    >>> buy = Signal("SPY", 1, strength=1.0, edge_score=0.1, confidence=0.5, source="time_series_core")
     >>> routing = SignalRouter(policy).route([buy])
     >>> float(routing.relative_weights[("ts_core", "SPY")])
     0.25
@@ -125,16 +125,19 @@ class SignalRouter:
         budgets = self._budgets(risk_scale)
         routing, shares = self._config, dict[tuple[str, str], float]()
         records = [_dropped(h) for h in heard if h.dropped]
+        uses: list[BudgetUse] = []
         for name, bucket in self._buckets.items():
             live, here = winners.get(name, {}), held.get(name, {})
             if not (live or here or bucket.standing):
                 continue
             full = routing.full_conviction.get(name, routing.default_full_conviction)
-            for symbol, share in share_bucket(bucket, full, live, here, budgets[name]).items():
+            shared = share_bucket(bucket, full, live, here, budgets[name])
+            uses.append(_use(name, full, shared, live))
+            for symbol, share in shared.items():
                 shares[name, symbol] = share.relative_weight
                 records.append(_kept(name, symbol, share, live.get(symbol)))
         records.sort(key=self._record_order)
-        return Routing(shares, tuple(records))
+        return Routing(shares, tuple(records), tuple(uses))
 
     def silent(self, signals: Iterable[Signal], symbols: Iterable[str]) -> list[str]:
         """Return the symbols on which no source but fallbacks is above its thresholds, in their order.
@@ -280,6 +283,15 @@ def _contest(heard: Sequence[_Heard]) -> dict[str, dict[str, Signal]]:
         if winner is not h.signal:
             h.dropped = f"superseded by {winner.source}"
     return winners
+
+
+def _use(bucket: str, full: float, shared: Mapping[str, Share], live: Mapping[str, Signal]) -> BudgetUse:
+    """Return how much of its budget a bucket is asked to use, and with what conviction."""
+    sizes = {symbol: abs(share.relative_weight) for symbol, share in shared.items()}
+    active = [symbol for symbol, signal in live.items() if signal.direction != 0 and sizes[symbol] > 0.0]
+    conviction = math.fsum(live[symbol].conviction for symbol in active)
+    reserved = math.fsum(size for symbol, size in sizes.items() if symbol not in active)
+    return BudgetUse(bucket, conviction, full, reserved, math.fsum(sizes.values()))
 
 
 def _dropped(h: _Heard) -> Decision:

@@ -49,6 +49,11 @@ def test_the_table_says_what_every_engine_says(pmx_command, prices):
     direction = {1: "BUY", 0: "HOLD", -1: "SELL"}[found["direction"]]
     assert f"SP500 time_series_core {direction} {found['edge']:+.3f} {found['strength']:.2f}" in words
     assert "Signals given: 1, kept: " in words
+    conviction = found["strength"] * found["confidence"] * abs(found["edge"])
+    if found["kept"] and conviction < 0.2:
+        assert (
+            f"Bucket ts_core: conviction {conviction:.2g} of 0.2, {conviction / 0.2:.0%} of its budget used." in words
+        )
 
 
 def test_csv_and_json_say_the_same(pmx_command, prices):
@@ -62,6 +67,7 @@ def test_csv_and_json_say_the_same(pmx_command, prices):
     assert answer["policy"] == policy.fingerprint
     rows = expected.astype(object).where(expected.notna(), None).to_dict("records")
     assert answer["signals"] == rows
+    assert all(set(use) == {"bucket", "conviction", "full_conviction", "reserved", "used"} for use in answer["budgets"])
     assert [row["direction"] is None for row in rows] == [False, True, True]
 
 
