@@ -127,25 +127,26 @@ class Universe:
             return {}
         if isinstance(gated, pd.Series):
             gated = dict(zip(gated.index, gated, strict=True))
-        if not isinstance(gated, str) and isinstance(gated, Iterable):
-            self._gates_are_symbols(list(gated))
         if isinstance(gated, str):
             raise DataError(f"gated must be a mapping or a list of symbols, not the single string {gated!r}")
         if not isinstance(gated, Iterable):
             raise DataError(f"gated must be a mapping or a list of symbols; got {type(gated).__name__}")
         if not isinstance(gated, Mapping):
             gated = [symbol_text(symbol, "gated") for symbol in gated]
+            self._gates_are_symbols(gated)
             return dict.fromkeys(gated, self.policy.execution.gate_mode)
         for symbol, mode in gated.items():
             if mode not in GATE_MODES:
                 raise DataError(f"gate of {symbol} is {mode!r}; it must be 'reduce_only' or 'exit'")
-        return {symbol_text(symbol, "gated"): mode for symbol, mode in gated.items()}
+        read = {symbol_text(symbol, "gated"): mode for symbol, mode in gated.items()}
+        self._gates_are_symbols(read)
+        return read
 
-    def _gates_are_symbols(self, gated: list[str]) -> None:
+    def _gates_are_symbols(self, gated: Iterable[str]) -> None:
         """Refuse a gate on what is a symbol of the universe in other letters: it would gate nothing."""
         held = set(self.symbols)
         for symbol in gated:
-            if symbol not in held and isinstance(symbol, str):
+            if symbol not in held:
                 folded = symbol.strip().casefold()
                 meant = next((own for own in held if own.casefold() == folded), None)
                 if meant is not None:
