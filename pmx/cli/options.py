@@ -84,6 +84,8 @@ def scales_from(entries: list[str] | None) -> dict[str, float] | None:
 
 def gates_from(entries: list[str] | None, default: str, symbols: set[str]) -> dict[str, str]:
     """Read ``SYMBOL`` and ``SYMBOL=mode`` entries; a symbol may itself hold an equals sign."""
+    from pmx.policy.problem import near
+
     gates: dict[str, str] = {}
     for entry in entries or ():
         symbol, equals, mode = entry.rpartition("=")
@@ -92,8 +94,8 @@ def gates_from(entries: list[str] | None, default: str, symbols: set[str]) -> di
         if not equals or mode not in GATES:
             symbol, mode = entry, default
         if symbol not in symbols:
-            raise UsageError(
-                f"--gate {entry!r} names no symbol of the weights; write SYMBOL, SYMBOL=reduce_only or SYMBOL=exit"
-            )
+            meant = near(symbol, sorted(symbols))
+            asked = f"did you mean {meant}?" if meant else "write SYMBOL, SYMBOL=reduce_only or SYMBOL=exit"
+            raise UsageError(f"--gate {entry!r} names no symbol of the weights; {asked}")
         gates[symbol] = mode
     return gates

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from pmx.policy.problem import did_you_mean
+from pmx.policy.problem import did_you_mean, near
 from pmx.policy.remedy import add_name, add_source
 from pmx.policy.schema import CASH, Bucket, CustomRule, Liquidity, Turnover
 
@@ -183,7 +183,10 @@ def _choices_of_bucket(policy: Policy) -> Iterator[Finding]:
         return
     if not any(policy.admits(name, residual) for name in policy.safe_buckets):
         what = f"is {residual!r}, which is not safe, so what the rules cut would be at risk again"
-        yield "risk_buckets.portfolio.residual_symbol", what, "add it to barbell.safe_bucket.symbols"
+        remedy = "add it to barbell.safe_bucket.symbols"
+        if near(residual, policy.barbell.safe_bucket.symbols):
+            remedy = f"{did_you_mean(residual, policy.barbell.safe_bucket.symbols)} If not, {remedy}"
+        yield "risk_buckets.portfolio.residual_symbol", what, remedy
 
 
 def _unknown_names(policy: Policy) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ GROSS_REFUSED, GROSS_WARNED = 10.0, 2.0
 #: A risk scale is a factor.
 SCALE_REFUSED, SCALE_WARNED = 10.0, 2.0
 #: Cost of one side, fraction of the traded value.
-COST_REFUSED, COST_WARNED = 0.10, 0.02
+COST_REFUSED, COST_WARNED = 1.0, 0.02
 #: Less than this, a cost in basis points was given as a fraction.
 BPS_WARNED = 0.01
 #: Volatility a year, as a fraction.
@@ -96,7 +96,7 @@ def check_cost(rate: Any, name: str = "costs") -> None:
     Raises
     ------
     DataError
-        When it is 10 % or more; `check_basis_points` warns of less.
+        When it is 100 % or more; `check_basis_points` warns of less.
     """
     if rate >= COST_REFUSED:
         what = f"{name} is {rate:g}, that is {rate:.0%} of the traded value on one side"
@@ -109,7 +109,7 @@ def check_basis_points(bps: float, name: str) -> None:
     Raises
     ------
     DataError
-        When it is 1,000 or more, which is 10 %.
+        When it is 10,000 or more, which is 100 %.
 
     Warns
     -----

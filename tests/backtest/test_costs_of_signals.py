@@ -58,6 +58,7 @@ def test_verdicts_charge_what_the_backtest_charges(validation, tmp_path):
     assert profit[2] < 0.0 < profit[1]
 
 
+@pytest.mark.filterwarnings("ignore:costs. commission_bps is 1000 basis points:pmx.errors.PmxWarning")
 @pytest.mark.parametrize("engines", [None, ["time_series"]])
 def test_the_edges_of_the_policys_engines_are_net_of_it(engines):
     edges = {

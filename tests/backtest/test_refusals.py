@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import pmx
-from pmx.errors import DataError, InfeasibleError, SignalError
+from pmx.errors import DataError, InfeasibleError, PmxWarning, SignalError
 
 POLICY = pmx.load_policy()
 OFF = POLICY.override({"risk_buckets.enabled": False, "barbell.enable_barbell_allocation": False})
@@ -154,7 +154,10 @@ def test_a_bankrupt_account_decides_nothing() -> None:
 
 
 def test_costs_can_bankrupt_too() -> None:
-    with pytest.raises(DataError, match="2020-01-02: the account is bankrupt"):
+    with (
+        pytest.warns(PmxWarning, match="costs: commission_bps is 9000 basis points"),
+        pytest.raises(DataError, match="2020-01-02: the account is bankrupt"),
+    ):
         pmx.backtest(PRICES, OFF, targets=TARGETS * 100, costs=0.9)
 
 

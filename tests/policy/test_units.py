@@ -75,7 +75,10 @@ REFUSED = {
     ),
     "accounts' risk scale in percent": (lambda: many([0.05] * 3, risk_scale={"ts_core": 80.0}), "is 80, a factor"),
     "costs in basis points": (lambda: backtest(costs=5.0), r"costs is 5, that is 500% .*0\.0005 for 5 basis points"),
-    "costs of a model as fractions of 10,000": (lambda: CostModel(1000.0, 0.0), "commission_bps is 1000 basis points"),
+    "costs of a model as fractions of 10,000": (
+        lambda: CostModel(10000.0, 0.0),
+        "commission_bps is 10000 basis points",
+    ),
     "a lower bound in percent": (
         lambda: project(lower=weights(0.0, 0.0, 40.0)),
         r"lower of position \('safe', 'BIL'\) is 40, .*0\.05 for 5 %",
