@@ -107,7 +107,12 @@ def policy(*, scaled: bool) -> pmx.Policy:
     rules: dict[str, Any] = {
         "risk_buckets": {"portfolio": {"distance": "absolute"}, "buckets": buckets},
         "barbell": {
-            "safe_bucket": {"symbols": ["BIL"], "min_weight": 1.0 - RISK_CAP, "max_weight": None},
+            "safe_bucket": {
+                "symbols": ["BIL"],
+                "min_weight": 1.0 - RISK_CAP,
+                "max_weight": None,
+                "max_per_position": None,
+            },
             "risk_bucket": {"max_weight": RISK_CAP, "max_per_position": NAME_CAP},
             "markets": MARKETS,
             "market_caps": dict.fromkeys(MARKETS, MARKET_CAP),

@@ -148,5 +148,6 @@ def _policy(positions: tuple[tuple[str, str], ...], wish: Array) -> Policy:
                 "market_caps": caps,
                 "symbol_caps": shared,
             },
+            "execution": {"turnover": {"max": None}},
         }
     )
