@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 #: Weights that add up to so many times what the policy lets them are percent; to so many, probably.
-GROSS_REFUSED, GROSS_WARNED = 10.0, 2.0
+GROSS_REFUSED, GROSS_WARNED = 10.0, 3.0
 #: A risk scale is a factor.
 SCALE_REFUSED, SCALE_WARNED = 10.0, 2.0
 #: Cost of one side, fraction of the traded value.
@@ -43,7 +43,7 @@ def check_gross(weights: Array, name: str, policy: Policy) -> None:
     Warns
     -----
     PmxWarning
-        When they add up to more than twice that.
+        When they add up to more than 3 times that.
     """
     limit = policy.risk_buckets.portfolio.gross_max
     allowed = 10.0 if limit is None else max(1.0, limit)
