@@ -75,8 +75,8 @@ class Universe:
         --------
         >>> buckets = {"ngx": {"role": "risk", "base_nav_frac": 0.1, "symbols": ["NGX:*"]}}
         >>> policy = Policy.from_mapping({"risk_buckets": {"buckets": buckets}})
-        >>> Universe.of(policy).positions
-        (('ngx', 'NGX:*'),)
+        >>> Universe.of(policy).positions  # as many as 0.25 at risk takes, at 0.10 each
+        (('ngx', 'NGX:*'), ('ngx', 'NGX:*1'), ('ngx', 'NGX:*2'))
         >>> Universe.of(policy, ["NGX:MTNN", "SPY"]).positions
         (('ngx', 'NGX:MTNN'),)
         """
