@@ -18,7 +18,6 @@ from pmx.portfolio.sizing import Sizing
 from pmx.portfolio.snapshot import UNASSIGNED, PortfolioSnapshot, Position
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +61,10 @@ class Market:
         """Return what one unit is worth, fraction of NAV."""
         return self.worth(symbol) / self.nav
 
-    def values(self, symbols: list[str], needed: Mask) -> Array:
-        """Return `value` of each position, 0 where it is not needed: neither wanted nor held."""
-        priced = (self.value(symbol) if need else 0.0 for symbol, need in zip(symbols, needed.tolist(), strict=True))
-        return np.fromiter(priced, dtype=np.float64, count=len(symbols))
+    def values(self, symbols: list[str], needed: set[str]) -> Array:
+        """Return `value` of each position, 0 where its symbol is not needed: neither wanted nor held."""
+        value = {symbol: self.value(symbol) for symbol in set(symbols) & needed}
+        return np.array([value.get(symbol, 0.0) for symbol in symbols], dtype=np.float64)
 
     def lots(self, symbols: list[str]) -> Array:
         """Return the units in one lot of each position, NaN where any fraction will do."""

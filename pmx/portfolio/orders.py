@@ -100,7 +100,8 @@ def size_orders(
     positions, wanted = allocation.positions.index.tolist(), np.array(allocation.positions, dtype=np.float64)
     symbols = [symbol for _, symbol in positions]
     holding = Holding.of(snapshot, positions, allocation.residual_symbol)
-    value = market.values(symbols, (wanted != 0.0) | (holding.quantity != 0.0))
+    asked = {symbol for symbol, weight in zip(symbols, wanted.tolist(), strict=True) if weight != 0.0}
+    value = market.values(symbols, asked | holding.by_symbol.keys())
     held = holding.quantity * value
 
     limits = Limits(allocation, _trading(allocation, market, holding, symbols, value))

@@ -100,15 +100,21 @@ def rounded(limits: Limits, grid: LotGrid, wanted: Array, held: Array) -> Rounde
         fewer = _fewer_purchases(limits.trading, wanted, held)
         if not limits.broken(fewer):
             return Rounded(grid, fewer, 0.0)
-    grid, nearest, broken = _searched(limits, grid, wanted)
-    if not broken:
-        return nearest
+    stopped, least = None, 0.0
+    broken = tuple(limits.broken(there))
+    try:
+        grid, nearest, broken = _searched(limits, grid, wanted)
+        if not broken:
+            return nearest
+        least = nearest.least_distance
+    except SolverError as error:
+        stopped = error
     for start in (grid.toward(held, wanted), grid.toward_zero(wanted)):
         if not limits.broken(start):
-            return Rounded(grid, _filled(limits, grid, wanted, start), nearest.least_distance)
+            return Rounded(grid, _filled(limits, grid, wanted, start), least)
     raise SolverError(
         f"no whole-lot portfolio found that obeys {', '.join(broken)}; use smaller lots, or leave that rule some room"
-    )
+    ) from stopped
 
 
 def _searched(limits: Limits, grid: LotGrid, wanted: Array) -> tuple[LotGrid, Rounded, tuple[str, ...]]:
@@ -128,8 +134,9 @@ def _searched(limits: Limits, grid: LotGrid, wanted: Array) -> tuple[LotGrid, Ro
             raise _infeasible(limits, grid, rules, wanted)
         weights = rules.sign * found.u
         broken = limits.broken(weights)
-        if broken and max(broken.values()) <= 2.0 * SEARCH_TOLERANCE:
-            spared = grid.nearest(rules, wanted, margin=SEARCH_TOLERANCE, trading=limits.trading)
+        worst = max(broken.values(), default=0.0)
+        if 0.0 < worst <= 10.0 * SEARCH_TOLERANCE:  # no more than the solver's tolerance, added up
+            spared = grid.nearest(rules, wanted, max(SEARCH_TOLERANCE, 2.0 * worst), limits.trading)
             if spared is not None and not limits.broken(rules.sign * spared.u):
                 weights, broken = rules.sign * spared.u, {}
         points.append(pd.Series(weights, index=index))

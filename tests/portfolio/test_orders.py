@@ -597,6 +597,15 @@ def test_costs_are_paid_out_of_purchases_in_proportion_where_any_size_will_do() 
     assert plan.cash_after == pytest.approx(0.0, abs=1e-8)
 
 
+def test_costs_count_a_symbol_that_is_wanted_for_one_of_its_buckets() -> None:
+    allocation = Weights({("a", "X"): 0.0, ("b", "X"): 1.0})
+    plan = size_orders(
+        allocation, PortfolioSnapshot(1_000.0, {}), {"X": 1.0}, lot_size=1.0, costs=CostModel(100.0, 0.0)
+    )
+    assert orders(plan) == [("X", "BUY", 990.0)]
+    assert plan.cash_after == pytest.approx(0.1)
+
+
 def test_the_policy_s_costs_and_least_cash_are_kept() -> None:
     policy = Policy.from_mapping(
         {
