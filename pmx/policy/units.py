@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-#: Weights that add up to so many times what the policy lets them are percent; to so many, probably.
+#: Holdings that add up to so many times what the policy lets them are percent; to more than so many, probably.
 GROSS_REFUSED, GROSS_WARNED = 10.0, 3.0
+#: Likewise for one target: what many ask for together may be many times what there is.
+TARGET_REFUSED, TARGET_WARNED = 5.0, 2.0
+#: What takes the place of a gross_max that is not there.
+UNLIMITED = 10.0
+_FRACTIONS = "give fractions of NAV: 0.05 for 5 %"
 #: A risk scale is a factor.
 SCALE_REFUSED, SCALE_WARNED = 10.0, 2.0
 #: Cost of one side, fraction of the traded value.
@@ -32,22 +37,44 @@ VOLATILITY_REFUSED, VOLATILITY_WARNED, VOLATILITY_DAILY = 10.0, 3.0, 0.02
 _BLOCK = 65_536
 
 
-def check_gross(weights: Array, name: str, policy: Policy) -> None:
-    """Check that weights, shape (n,) or (n_accounts, n), can be fractions of NAV.
+def check_targets(targets: Array, policy: Policy) -> None:
+    """Check that targets, shape (n,) or (n_accounts, n), can be fractions of NAV, however much they ask for together.
 
     Raises
     ------
     DataError
-        When their sizes add up to 10 times what ``gross_max`` (at least 1) allows, or more.
+        When one is 5 times what ``gross_max`` (at least 1) allows the whole portfolio, or more.
+
+    Warns
+    -----
+    PmxWarning
+        When one is more than twice that.
+    """
+    allowed, may = _allowed(policy)
+    largest = max(float(targets.max(initial=0.0)), -float(targets.min(initial=0.0)))
+    if largest <= TARGET_WARNED * allowed:
+        return
+    what = f"the largest of targets is {largest:.6g}, that is {largest:.0%} of NAV ({may})"
+    if largest >= TARGET_REFUSED * allowed:
+        raise DataError(f"{what}; {_FRACTIONS}")
+    warn(f"{what}; if they are percent, {_FRACTIONS}")
+
+
+def check_holdings(previous: Array, policy: Policy) -> None:
+    """Check that what is held, shape (n,) or (n_accounts, n), can be fractions of NAV.
+
+    Raises
+    ------
+    DataError
+        When its sizes add up to 10 times what ``gross_max`` (at least 1) allows, or more.
 
     Warns
     -----
     PmxWarning
         When they add up to more than 3 times that.
     """
-    limit = policy.risk_buckets.portfolio.gross_max
-    allowed = 10.0 if limit is None else max(1.0, limit)
-    table = np.atleast_2d(weights)
+    allowed, may = _allowed(policy)
+    table = np.atleast_2d(previous)
     largest = max(float(table.max(initial=0.0)), -float(table.min(initial=0.0)))
     if largest * table.shape[1] <= GROSS_WARNED * allowed:
         return
@@ -55,13 +82,19 @@ def check_gross(weights: Array, name: str, policy: Policy) -> None:
     account = int(np.argmax(gross))
     if gross[account] <= GROSS_WARNED * allowed:
         return
-    of = f" of account {account}" if weights.ndim == 2 else ""
-    may = "no gross_max" if limit is None else f"gross_max {limit:g}"
-    what = f"{name}{of} add up to {gross[account]:.6g} in absolute value, that is {gross[account]:.0%} of NAV ({may})"
-    remedy = "give fractions of NAV: 0.05 for 5 %"
+    of = f" of account {account}" if previous.ndim == 2 else ""
+    what = (
+        f"previous{of} adds up to {gross[account]:.6g} in absolute value, that is {gross[account]:.0%} of NAV ({may})"
+    )
     if gross[account] >= GROSS_REFUSED * allowed:
-        raise DataError(f"{what}; {remedy}")
-    warn(f"{what}; if they are percent, {remedy}")
+        raise DataError(f"{what}; {_FRACTIONS}")
+    warn(f"{what}; if these are percent, {_FRACTIONS}")
+
+
+def _allowed(policy: Policy) -> tuple[float, str]:
+    """Return the gross exposure that weights are measured by, and what a message says of it."""
+    limit = policy.risk_buckets.portfolio.gross_max
+    return (UNLIMITED, "no gross_max") if limit is None else (max(1.0, limit), f"gross_max {limit:g}")
 
 
 def check_scales(scales: Array, names: tuple[str, ...], policy: Policy) -> None:

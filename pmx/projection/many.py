@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pmx.errors import DataError
-from pmx.policy.units import check_gross, check_scales, check_sizes
+from pmx.policy.units import check_holdings, check_scales, check_sizes, check_targets
 from pmx.projection.allocation import Allocation
 from pmx.projection.batch import Accounts, AllocationBatch, Errors, rulebook, solve_accounts
 from pmx.projection.frame import Inputs
@@ -74,9 +74,9 @@ class Many:
         policy = self.projector.policy
         if policy.bypassed:
             return
-        check_gross(self.wish, "targets", policy)
+        check_targets(self.wish, policy)
         if self.held is not None:
-            check_gross(self.held, "previous", policy)
+            check_holdings(self.held, policy)
         if self.scale is not None:
             check_scales(self.scale, tuple(policy.risk_buckets.buckets), policy)
         least = np.zeros(1) if self.least is None else self.least

@@ -14,7 +14,7 @@ import pandas as pd
 
 from pmx.errors import DataError, InfeasibleError, SolverError
 from pmx.policy import Policy
-from pmx.policy.units import check_gross
+from pmx.policy.units import check_holdings, check_targets
 from pmx.portfolio import NavAllocator
 from pmx.projection.admission import Admission
 from pmx.projection.allocation import Allocation
@@ -322,9 +322,9 @@ class Projector:
         if given.engine not in ENGINES:
             raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
         held = None if given.previous is None else self.universe.array(given.previous, "previous")
-        check_gross(target, "targets", self.policy)
+        check_targets(target, self.policy)
         if held is not None:
-            check_gross(held, "previous", self.policy)
+            check_holdings(held, self.policy)
         self.admission.require(side, target, held)
         lean = kernel("answering", "lean")
         sign, wish, turns = lean(plain(side), plain(target), NONE if held is None else held, self.trading_limited)

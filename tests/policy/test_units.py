@@ -49,21 +49,24 @@ LIQUID = POLICY.override({"execution.liquidity.participation": 0.1})
 REFUSED = {
     "holdings in percent": (
         lambda: project(previous=weights(5.0, 5.0, 40.0)),
-        r"previous add up to 50 .*gross_max 1.*0\.05 for 5 %",
+        r"previous adds up to 50 .*gross_max 1.*0\.05 for 5 %",
     ),
     "holdings by symbol in percent": (
         lambda: pmx.project_to_feasible({"SP500": 0.05}, POLICY, previous={"SP500": 5.0, "NASDAQ": 5.0, "BIL": 40.0}),
-        "previous add up to 50",
+        "previous adds up to 50",
     ),
-    "targets in percent": (lambda: project(weights(5.0, 5.0, 40.0)), "targets add up to 50 in absolute value"),
-    "accounts' targets in percent": (lambda: many([5.0, 5.0, 40.0]), "targets of account 1 add up to 50"),
+    "targets in percent": (
+        lambda: project(weights(5.0, 5.0, 40.0)),
+        "the largest of targets is 40, that is 4000% of NAV",
+    ),
+    "accounts' targets in percent": (lambda: many([5.0, 5.0, 40.0]), "the largest of targets is 40"),
     "accounts' holdings in percent": (
         lambda: many([0.05, 0.05, 0.4], previous=np.array([[0.0] * 3, [5.0, 5.0, 40.0]])),
-        "previous of account 1 add up to 50",
+        "previous of account 1 adds up to 50",
     ),
     "a backtest's targets in percent": (
         lambda: pmx.backtest(PRICES, POLICY, targets=PRICES * 0.0 + 50.0),
-        "targets add up to 50",
+        "the largest of targets is 50",
     ),
     "relative weights in percent": (
         lambda: pmx.solve(POLICY, position_series({A: 46.0})),
@@ -96,10 +99,13 @@ REFUSED = {
 WARNED = {
     "small holdings in percent": (
         lambda: project(previous=weights(1.0, 2.0, 3.0)),
-        "previous add up to 6 .*if they are percent",
+        "previous adds up to 6 .*if these are percent",
     ),
-    "small targets in percent": (lambda: project(weights(1.0, 2.0, 3.0)), "targets add up to 6 .*if they are percent"),
-    "accounts' small targets": (lambda: many([1.0, 2.0, 3.0]), "targets of account 1 add up to 6"),
+    "small targets in percent": (
+        lambda: project(weights(1.0, 2.0, 3.0)),
+        "the largest of targets is 3, .*if they are percent",
+    ),
+    "accounts' small targets": (lambda: many([1.0, 2.0, 3.0]), "the largest of targets is 3,"),
     "a scale of three": (lambda: project(risk_scale={"ts_core": 3.0}), "risk scale of bucket ts_core is 3"),
     "costs of 5 %": (lambda: backtest(costs=0.05), r"commission_bps is 500 basis points, that is 5\.0000%"),
     "costs as a fraction where basis points are meant": (
