@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.errors import DataError
+from pmx.policy.units import check_risk_free
 
 Array = NDArray[np.float64]
 
@@ -68,8 +69,8 @@ def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year
     Raises
     ------
     DataError
-        When there are fewer than two values, one is not positive, ``rf`` misses a date or is not finite, or
-        ``periods_per_year`` is not positive.
+        When there are fewer than two values, one is not positive, ``rf`` misses a date, is not finite or is a year's,
+        or ``periods_per_year`` is not positive.
 
     References
     ----------
@@ -92,6 +93,7 @@ def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year
         raise DataError(f"NAV at {nav.index[bad]} is {values[bad]}; returns need a finite NAV above zero")
     returns = values[1:] / values[:-1] - 1.0
     free = _per_period(rf, nav.index[1:])
+    check_risk_free(float(free.mean()), periods_per_year)
     excess = returns - free
     growth = math.log(values[-1] / values[0])
     with np.errstate(over="ignore"):  # a leap in a few periods can be infinite by the year

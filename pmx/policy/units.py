@@ -33,6 +33,8 @@ COST_REFUSED, COST_WARNED = 1.0, 0.02
 BPS_WARNED = 0.01
 #: Volatility a year, as a fraction.
 VOLATILITY_REFUSED, VOLATILITY_WARNED, VOLATILITY_DAILY = 10.0, 3.0, 0.02
+#: Risk-free rate a year, as a fraction.
+RATE_REFUSED, RATE_WARNED = 10.0, 1.0
 #: Rows that are added up at a time.
 _BLOCK = 65_536
 
@@ -154,6 +156,28 @@ def check_basis_points(bps: float, name: str) -> None:
         raise DataError(f"{what}; give basis points: 5 for 0.05 %")
     if bps > 1e4 * COST_WARNED or 0.0 < bps < BPS_WARNED:
         warn(f"{what}; basis points are meant: 5 for 0.05 %")
+
+
+def check_risk_free(rate: float, periods_per_year: float) -> None:
+    """Check that a mean risk-free rate can be that of one period.
+
+    Raises
+    ------
+    DataError
+        When it is 1,000 % a year or more.
+
+    Warns
+    -----
+    PmxWarning
+        When it is more than 100 % a year.
+    """
+    year = rate * periods_per_year
+    if abs(year) <= RATE_WARNED:
+        return
+    what = f"rf is {rate:g} a period, that is {year:.0%} a year at {periods_per_year:g} periods"
+    if abs(year) >= RATE_REFUSED:
+        raise DataError(f"{what}; divide a year's rate by {periods_per_year:g}")
+    warn(f"{what}; a year's rate is divided by {periods_per_year:g}")
 
 
 def check_sizes(least: Array, most: Array, labels: Any, policy: Policy) -> None:

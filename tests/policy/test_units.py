@@ -10,6 +10,7 @@ from zoo.bare import bare_policy
 from zoo.policies import position_series
 
 import pmx
+from pmx.backtest.metrics import performance
 from pmx.errors import DataError, PmxWarning, PolicyError
 from pmx.portfolio import CostModel
 
@@ -90,11 +91,16 @@ REFUSED = {
         lambda: project(policy=RISKY, covariance=covariance(20.0, 25.0, 1.0)),
         "gives NASDAQ a volatility of 25, that is 2500% a year.*divide a covariance of percent by 10,000",
     ),
+    "a year's risk-free rate": (
+        lambda: performance(NAV, rf=0.05, periods_per_year=252),
+        "rf is 0.05 a period, that is 1260% a year at 252 periods; divide a year's rate by 252",
+    ),
     "a correlation above one": (
         lambda: project(policy=RISKY, covariance=covariance(0.2, 0.25, 0.1, correlation=1.3)),
         "the covariance of SP500 and NASDAQ is 0.065, above 0.05, the product of their volatilities",
     ),
 }
+NAV = pd.Series([100.0, 101.0, 100.0, 102.0])
 #: name: (call, words of the warning)
 WARNED = {
     "small holdings in percent": (
@@ -121,6 +127,7 @@ WARNED = {
         lambda: project(policy=RISKY, covariance=covariance(0.011, 0.012, 0.0001)),
         r"largest volatility of the covariance is 1\.20% a year, of NASDAQ; .*multiplied by 252",
     ),
+    "a high risk-free rate": (lambda: performance(NAV, rf=0.02, periods_per_year=252), "that is 504% a year"),
     "volumes as a share": (
         lambda: project(policy=LIQUID, previous=NONE, adv={"SP500": 0.1, "NASDAQ": 0.1, "BIL": 0.5}, nav=1e6),
         "largest adv is 0.5; it is money a day",
@@ -138,6 +145,7 @@ SILENT = {
         previous=weights(9.0, 6.0, 0.0),
         policy=POLICY.override({"risk_buckets.portfolio.gross_max": None, "execution.turnover.max": None}),
     ),
+    "a risk-free rate of a year of one period": lambda: performance(NAV, rf=0.05, periods_per_year=1),
     "a scale of 1.25": lambda: project(risk_scale={"ts_core": 1.25}),
     "costs of 1 %": lambda: backtest(costs=0.01),
     "no costs": lambda: backtest(costs=0.0),
