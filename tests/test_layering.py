@@ -1,6 +1,6 @@
 """Imports run one way, heavy packages stay where they belong, and ``import pmx`` is light.
 
-errors, policy ← data, signals, risk, portfolio, projection ← execution ← backtest ← monitoring ← cli
+errors ← arguments ← policy ← data, signals, risk, portfolio, projection ← execution ← backtest ← monitoring ← cli
 """
 
 import ast
@@ -16,14 +16,15 @@ MIDDLE = {"signals", "risk", "portfolio", "projection"}
 #: Part of pmx → the other parts that it may import.
 ALLOWED = {
     "errors": set(),
+    "arguments": {"errors"},
     "verify": set(),
-    "policy": {"errors"},
-    "data": {"errors", "policy"},
-    **{stage: {"errors", "policy", "verify"} | MIDDLE - {stage} for stage in MIDDLE},
-    "execution": {"errors", "policy", "data"} | MIDDLE,
-    "backtest": {"errors", "policy", "data", "execution"} | MIDDLE,
-    "linting": {"errors", "policy"} | MIDDLE,
-    "monitoring": {"errors", "policy", "data", "execution", "backtest"} | MIDDLE,
+    "policy": {"errors", "arguments"},
+    "data": {"errors", "arguments", "policy"},
+    **{stage: {"errors", "arguments", "policy", "verify"} | MIDDLE - {stage} for stage in MIDDLE},
+    "execution": {"errors", "arguments", "policy", "data"} | MIDDLE,
+    "backtest": {"errors", "arguments", "policy", "data", "execution"} | MIDDLE,
+    "linting": {"errors", "arguments", "policy"} | MIDDLE,
+    "monitoring": {"errors", "arguments", "policy", "data", "execution", "backtest"} | MIDDLE,
 }
 #: The outermost parts, which may import everything.
 OUTERMOST = {"__init__", "__main__", "cli"}
@@ -170,11 +171,11 @@ def test_importing_pmx_imports_nothing_heavy():
 @pytest.mark.parametrize(
     ("module", "known"),
     [
-        ("certificate", {"pmx.projection.program", "pmx.projection.kernels"}),
+        ("certificate", {"pmx.arguments", "pmx.projection.program", "pmx.projection.kernels"}),
         ("kernels/judging", {"pmx.projection.kernels.compiled"}),
         ("kernels/compiled", set()),
         ("kernels/__init__", set()),
-        ("program", set()),
+        ("program", {"pmx.arguments"}),
     ],
 )
 def test_the_certificate_shares_nothing_with_the_engines(module, known):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.backtest.action_book import ActionBook
 from pmx.backtest.contributions import Contributions
 from pmx.backtest.inputs import cost_model, day, interest_rates, row_range, target_frame, traded_values
@@ -38,6 +39,7 @@ log = logging.getLogger("pmx.backtest")
 TradeAt = Literal["next_close", "close"]
 
 
+@checked(elsewhere=["engines", "cash_rate"], outside=["prices", "targets", "adv", "splits", "dividends"])
 def backtest(
     prices: pd.DataFrame,
     policy: Policy,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 from pmx.policy.units import check_risk_free
 
@@ -19,6 +20,7 @@ CVAR_TAIL = 0.05
 NOTHING = 1e-14
 
 
+@checked
 def drawdown(nav: pd.Series) -> pd.Series:
     """Return the drawdown from the running peak, fraction ≥ 0, Series by date.
 
@@ -30,6 +32,7 @@ def drawdown(nav: pd.Series) -> pd.Series:
     return (1.0 - nav / nav.cummax()).rename("drawdown")
 
 
+@checked
 def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year: float = 252.0) -> pd.Series:
     r"""Return the performance figures of a NAV series.
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.backtest.contributions import saved_and_cost
 from pmx.backtest.metrics import drawdown, performance
 from pmx.policy import Policy
@@ -165,6 +166,7 @@ class BacktestResult:
         figures["lowest_safe_weight_held"] = float(self.safe_weight_held.min())
         return figures
 
+    @checked
     def performance(self, *, rf: pd.Series | float = 0.0, periods_per_year: float = 252.0) -> pd.Series:
         """Return the figures of :func:`pmx.backtest.metrics.performance`, with trading and cost beside them.
 

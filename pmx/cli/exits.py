@@ -9,10 +9,12 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import typer
 
+from pmx.arguments import read_path
 from pmx.errors import (
     DataError,
     InfeasibleError,
@@ -60,6 +62,9 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             with plain_warnings():
+                for name, value in kwargs.items():
+                    if isinstance(value, Path):
+                        read_path(value, name)
                 answer = command(*args, **kwargs)
             sys.stdout.flush()  # what cannot be written is found out here, and not when the interpreter ends
             return answer

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.data.long_table import WEIGHTS
 from pmx.data.wide_file import read_wide
 from pmx.errors import DataError
@@ -18,6 +19,7 @@ LARGEST_DAILY_RATE = 0.01
 RATES = ("rate", "cashrate", "value")
 
 
+@checked
 def read_targets(path: str | Path, buckets: Collection[str] = ()) -> pd.DataFrame:
     r"""Read wished weights by date.
 
@@ -63,6 +65,7 @@ def read_targets(path: str | Path, buckets: Collection[str] = ()) -> pd.DataFram
     return frame.set_axis(pd.MultiIndex.from_tuples(labels, names=["bucket", "symbol"]), axis=1)
 
 
+@checked
 def read_cash_rate(path: str | Path) -> pd.Series:
     r"""Read what cash earns.
 

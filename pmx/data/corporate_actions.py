@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pmx.arguments import checked
 from pmx.data.long_table import long_columns, pivoted
 from pmx.data.wide_file import read_wide
 from pmx.data.written_dates import dates
@@ -46,6 +47,7 @@ class CorporateActions(NamedTuple):
         return self._replace(dividends=np.zeros_like(self.dividends))
 
 
+@checked
 def read_splits(path: str | Path) -> pd.DataFrame:
     r"""Read splits from a CSV or Parquet file, by date and symbol or with a row for each.
 
@@ -70,6 +72,7 @@ def read_splits(path: str | Path) -> pd.DataFrame:
     return read_wide(Path(path), RATIOS)
 
 
+@checked
 def read_dividends(path: str | Path) -> pd.DataFrame:
     """Read cash dividends from a CSV or Parquet file, by date and symbol or with a row for each.
 

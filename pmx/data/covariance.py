@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.data.notation import as_numbers
 from pmx.data.table import file_format, floats, read_csv_text, read_parquet
 from pmx.data.wide_file import FORMATS
@@ -14,6 +15,7 @@ from pmx.errors import DataError
 from pmx.policy.symbols import symbol_text
 
 
+@checked
 def read_covariance(path: str | Path) -> pd.DataFrame:
     r"""Read an annualised covariance matrix.
 

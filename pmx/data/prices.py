@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.data.layout import closes_of
 from pmx.data.long_table import PRICES
 from pmx.data.wide_file import read_wide
@@ -15,6 +16,7 @@ from pmx.policy import CASH
 from pmx.policy.symbols import symbols_as_text
 
 
+@checked(outside=["frame"])
 def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
     """Return the prices as everything in pmx expects them, or refuse.
 
@@ -70,6 +72,7 @@ def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
     return pd.DataFrame(values, index=index, columns=pd.Index(frame.columns.tolist())).sort_index()
 
 
+@checked
 def read_prices(path: str | Path) -> pd.DataFrame:
     r"""Read closing prices from a CSV or Parquet file.
 

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pmx.errors import warn
+from pmx.arguments import checked
+from pmx.errors import DataError, warn
 
 Array = NDArray[np.float64]
 
@@ -78,6 +79,7 @@ KINDS = {
 }
 
 
+@checked
 def price_findings(prices: pd.DataFrame) -> pd.DataFrame:
     """Return what in a table of closes is probably a fault, the largest of each kind first.
 
@@ -98,6 +100,8 @@ def price_findings(prices: pd.DataFrame) -> pd.DataFrame:
     >>> price_findings(prices)["text"].tolist()
     ['AAPL on 2020-08-31: 499 to 129, as in a 4:1 split']
     """
+    if not isinstance(prices.index, pd.DatetimeIndex):
+        raise DataError(f"prices: the index is {prices.index.dtype}, not dates; read them with pmx.data.check_prices")
     dates = pd.DatetimeIndex(prices.index)
     closes = prices.to_numpy(dtype=np.float64)
     found: list[PriceFinding] = []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.data.fields import key
 from pmx.data.notation import as_numbers
 from pmx.data.table import file_format, read_csv_text, read_parquet
@@ -20,6 +21,7 @@ _COLUMNS = "the columns must be symbol,weight or bucket,symbol,weight"
 _ALIASES = {"ticker": "symbol", "asset": "symbol", "weights": "weight", "target": "weight", "w": "weight"}
 
 
+@checked
 def read_weights(path: str | Path) -> pd.Series:
     """Read weights from a CSV, Parquet or JSON file.
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pmx.arguments import checked, require_shape
 from pmx.errors import DataError, LedgerError
 from pmx.portfolio import PortfolioSnapshot
 
@@ -120,6 +121,7 @@ class Account:
     (5.05, 0.505, 1009.495)
     """
 
+    @checked
     def __init__(
         self, positions: Sequence[tuple[str, str]], symbols: Sequence[str], cash: float, cost_rates: Array
     ) -> None:
@@ -156,6 +158,7 @@ class Account:
         self.values = self.quantities * self._prices
         self._worth = float(self.values.sum())
 
+    @checked
     def accrue(self, rate: float) -> float:
         """Add interest on cash, ``rate`` a simple fraction for the whole span; return the amount.
 
@@ -165,11 +168,13 @@ class Account:
         self.cash += interest
         return interest
 
+    @checked
     def mark(self, closes: Array) -> Array:
         """Take in one row of closes; return each position's profit since the last one, shape (n,).
 
         A missing close keeps the last mark. Symbols that were never priced have no mark and cannot be held.
         """
+        require_shape("closes", closes, (len(self.symbols),), "one close for each symbol of the account")
         fresh = np.isfinite(closes)
         if fresh.all():
             self.marks, self.bars_stale = closes.copy(), self._never_stale
@@ -183,18 +188,22 @@ class Account:
         self._revalue()
         return profit
 
+    @checked
     def split(self, ratios: Array) -> None:
         """Turn each unit of a symbol into ``ratios`` units, shape (n_symbols,), each marked at so much less."""
+        require_shape("ratios", ratios, (len(self.symbols),), "one ratio for each symbol of the account")
         of = ratios[self.column]
         self.quantities, self._prices = self.quantities * of, self._prices / of
         self.marks = self.marks / ratios
         self._revalue()
 
+    @checked
     def pay_dividends(self, amounts: Array) -> Array:
         """Take in ``amounts`` of cash for each unit held, shape (n_symbols,); return each position's part, shape (n,).
 
         Who is short pays.
         """
+        require_shape("amounts", amounts, (len(self.symbols),), "one amount for each symbol of the account")
         paid: Array = self.quantities * amounts[self.column]
         self.cash += float(paid.sum())
         return paid
@@ -203,12 +212,16 @@ class Account:
         """Return the units of each symbol over all positions, shape (n_symbols,)."""
         return np.bincount(self.column, weights=self.quantities, minlength=len(self.symbols)).astype(np.float64)
 
+    @checked
     def resume(self, cash: float, quantities: Array, closes: Array) -> None:
         """Take over cash and quantities as they are after a close at which every symbol had a price."""
+        require_shape("quantities", quantities, (len(self.positions),), "units of each position of the account")
+        require_shape("closes", closes, (len(self.symbols),), "one close for each symbol of the account")
         self.cash, self.quantities = cash, quantities.copy()
         self.marks, self.bars_stale, self._prices = closes.copy(), self._never_stale, closes[self.column]
         self._revalue()
 
+    @checked
     def rebalance(self, weights: Array, tradable: NDArray[np.bool_], among: NDArray[np.bool_] | None = None) -> Fills:
         """Trade to weights of the NAV before costs, at the marks.
 
@@ -228,14 +241,18 @@ class Account:
         Fills
             One for each symbol that traded.
         """
+        require_shape("weights", weights, (len(self.positions),), "one weight for each position of the account")
+        require_shape("tradable", tradable, (len(self.symbols),), "one flag for each symbol of the account")
         can = tradable[self.column] & (self._prices > 0.0)
         if among is not None:
+            require_shape("among", among, (len(self.positions),), "one flag for each position of the account")
             can &= among
         if can.all():
             return self.trade_to(weights * self.nav / self._prices, "rebalance")
         wanted = np.divide(weights * self.nav, self._prices, out=self.quantities.copy(), where=can)
         return self.trade_to(wanted, "rebalance")
 
+    @checked
     def trade_to(self, quantities: Array, reason: str) -> Fills:
         """Change the quantities at the marks, charge costs, and return what was traded.
 
@@ -244,6 +261,7 @@ class Account:
         LedgerError
             When something without a price would be traded; nothing is changed then.
         """
+        require_shape("quantities", quantities, (len(self.positions),), "units of each position of the account")
         change = quantities - self.quantities
         if not self._prices.all():
             unpriced = self._prices == 0.0
@@ -260,6 +278,7 @@ class Account:
         self.cash -= float(value.sum()) + float(cost.sum())
         return Fills(self.symbols, moved, traded, price, value, cost, reason)
 
+    @checked
     def close_delisted(self, max_stale_bars: int) -> Fills:
         """Close positions without a price in more than ``max_stale_bars`` rows, at their last mark and usual cost."""
         if self.bars_stale is self._never_stale:
@@ -269,6 +288,7 @@ class Account:
             return self._nothing
         return self.trade_to(np.where(gone, 0.0, self.quantities), "delisted")
 
+    @checked
     def snapshot(self, base_currency: str) -> PortfolioSnapshot:
         """Return what is owned as a snapshot, for :func:`pmx.compute_nav` and :func:`pmx.size_orders`."""
         held = {position: float(q) for position, q in zip(self.positions, self.quantities, strict=True) if q}

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from pmx.arguments import checked
 from pmx.errors import LedgerError
 from pmx.signals.success import Result, Verdict
 
@@ -90,6 +91,7 @@ class AuditRead:
     torn_bytes: int
 
 
+@checked
 def read_audit_log(path: str | os.PathLike[str]) -> AuditRead:
     """Read an audit log.
 

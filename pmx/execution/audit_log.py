@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from pmx.arguments import checked
 from pmx.errors import LedgerError
 from pmx.execution.audit_lines import BEGINNING, LastBar, check_seal, line_of
 from pmx.signals.success import Verdict
@@ -51,6 +52,7 @@ class AuditLog:
     [('SPY', 'UNPROVEN')]
     """
 
+    @checked
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._file: IO[bytes] | None = None
@@ -71,6 +73,7 @@ class AuditLog:
             self.close()
             raise
 
+    @checked
     def write(self, verdicts: Iterable[Verdict]) -> None:
         """Append verdicts, one line each, but for those that the log ends with already.
 
@@ -94,6 +97,7 @@ class AuditLog:
             self._append(self._file, block)
         self._last = last
 
+    @checked
     def expect(self, begins: date) -> None:
         """Refuse a run whose first bar is dated before the last line, ahead of all its work.
 

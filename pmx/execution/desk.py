@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pmx.arguments import checked, require_shape
 from pmx.errors import DataError, SignalError
 from pmx.execution.history import History
 from pmx.execution.oversight import Oversight
@@ -75,6 +76,7 @@ class Desk:
     [('ts_core', 'SP500'), ('ts_core', 'WTI')]
     """
 
+    @checked(elsewhere=["engines"])
     def __init__(
         self,
         policy: Policy,
@@ -144,6 +146,7 @@ class Desk:
         named = (column < 0).any() or self.policy.risk_buckets.portfolio.residual_symbol is not None
         return None if named else np.ix_(column, column)
 
+    @checked
     def row_of(self, bucket: str, symbol: str) -> int | None:
         """Return the row of a holding among the positions; None for what stands in for cash.
 
@@ -162,10 +165,13 @@ class Desk:
                 return rows[0]
         raise DataError(f"{symbol} is held for bucket {bucket}, which is not in the universe; build the desk with it")
 
+    @checked
     def held(self, weights: Array) -> dict[Position, float]:
         """Return what is held by position, without zeros; ``weights`` has shape (n,)."""
+        require_shape("weights", weights, (len(self.positions),), "one weight for each position of the desk")
         return {self.positions[row]: float(weights[row]) for row in np.flatnonzero(weights)}
 
+    @checked
     def wishes(self, routing: Routing) -> Array:
         """Return the relative weights of a routing in the order of the positions, shape (n,).
 
@@ -184,6 +190,7 @@ class Desk:
             wishes[self._row[position]] = share
         return wishes
 
+    @checked
     def signals(self, prices: pd.DataFrame | History) -> list[Signal]:
         """Ask every engine; where a symbol has no price now, its last signals stand until it counts as delisted.
 
@@ -197,7 +204,7 @@ class Desk:
         SignalError
             When an engine's answer is no list of signals.
         """
-        known = History.of(prices)
+        known = self._known(prices)
         priced = np.isfinite(known.closes[-1]).tolist()
         waiting = [] if all(priced) else self._waiting(known, priced)
         heard = [signal for symbol in waiting for signal in self._heard[symbol][1]]
@@ -258,6 +265,27 @@ class Desk:
                 )
         return signals
 
+    def _known(self, prices: pd.DataFrame | History) -> History:
+        """Return prices as a history, if its columns are the desk's symbols and its rows come after those seen."""
+        known = History.of(prices)
+        columns = known.table.columns
+        if columns is not self._columns:
+            if not columns.equals(self._columns):
+                raise DataError(
+                    "the columns of prices are not the desk's symbols; reorder them, or build the desk anew"
+                )
+            self._columns = columns  # a history that grows row by row keeps its columns
+        if self._observed is not None:
+            try:
+                _ = known.now <= self._observed
+            except TypeError as error:
+                raise DataError(
+                    f"prices end at {known.now!r}, but the desk has seen {self._observed!r}; label all rows by "
+                    "dates of one kind"
+                ) from error
+        return known
+
+    @checked
     def silent(self, prices: pd.DataFrame | History) -> list[str]:
         """Return the symbols that are not yet or no longer listed: no price in more than ``max_stale_bars`` rows.
 
@@ -266,13 +294,14 @@ class Desk:
         prices : DataFrame, date × symbol, or History
             Closes up to and including now.
         """
-        closes = History.of(prices).closes
+        closes = self._known(prices).closes
         if np.isfinite(closes[-1]).all():
             return []
         recent = closes[-(self.policy.execution.max_stale_bars + 1) :]
         priced = np.logical_or.reduce(np.isfinite(recent), axis=0)
         return [symbol for symbol, some in zip(self.symbols, priced, strict=True) if not some]
 
+    @checked
     def observe(self, prices: pd.DataFrame | History, bucket_returns: Mapping[str, float] | None = None) -> None:
         """Take in the bar: the buckets' returns, and into the covariance every row that it has not seen.
 
@@ -290,13 +319,7 @@ class Desk:
         DataError
             When the columns are not the desk's symbols, or ``prices`` ends before the last bar taken in.
         """
-        table, closes, now = History.of(prices)
-        if table.columns is not self._columns:
-            if not table.columns.equals(self._columns):
-                raise DataError(
-                    "the columns of prices are not the desk's symbols; reorder them, or build the desk anew"
-                )
-            self._columns = table.columns  # a history that grows row by row keeps its columns
+        table, closes, now = self._known(prices)
         if self._observed is not None and now <= self._observed:
             if now < self._observed:
                 raise DataError(

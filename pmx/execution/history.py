@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pmx.arguments import checked
+from pmx.errors import DataError
+
 
 class History(NamedTuple):
     """The first rows of a table of closes, without a copy.
@@ -34,10 +37,13 @@ class History(NamedTuple):
     now: Any
 
     @classmethod
+    @checked
     def of(cls, prices: pd.DataFrame | History) -> History:
         """Return a whole table as a history; a history as it is."""
         if isinstance(prices, History):
             return prices
+        if not len(prices):
+            raise DataError("prices have no row; give the closes up to and including now")
         return cls(prices, prices.to_numpy(dtype=np.float64), prices.index[-1])
 
     @property

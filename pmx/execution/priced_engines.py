@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pmx.arguments import checked
 from pmx.policy import Policy
 from pmx.portfolio import CostModel
 from pmx.signals import FallbackEngine, SignalEngine, engines_of, fallback_of
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pmx.signals.language_model import Secret
 
 
+@checked(elsewhere=["names"])
 def default_engines(
     policy: Policy,
     symbols: Sequence[str],
@@ -41,6 +43,7 @@ def default_engines(
     return engines_of(policy, (costs or CostModel.from_policy(policy)).round_trip(symbols), names, progress=progress)
 
 
+@checked
 def fallback_engines(
     policy: Policy, symbols: Sequence[str], *, api_key: str | Secret | None = None
 ) -> list[FallbackEngine]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 from pmx.execution.desk import Desk
 from pmx.execution.history import History
@@ -50,6 +51,7 @@ class Holdings:
     currency: str | None = None
 
     @classmethod
+    @checked(outside=["prices"])
     def of(
         cls,
         snapshot: PortfolioSnapshot,
@@ -133,6 +135,7 @@ class Step:
         return pd.Series(self.scales.copy(), index=self.buckets, name="risk_scale")
 
 
+@checked
 def step(
     desk: Desk,
     holdings: Holdings,

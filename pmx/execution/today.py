@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.data import check_prices, price_findings
 from pmx.data.quality import warn_of
 from pmx.execution.desk import Desk
@@ -67,6 +68,7 @@ class Today:
     routing: Routing
 
 
+@checked(elsewhere=["engines"])
 def signals_today(
     prices: pd.DataFrame,
     policy: Policy,
@@ -111,6 +113,7 @@ def signals_today(
     return opinions_today(prices, policy, engines=engines, progress=progress).opinions
 
 
+@checked(elsewhere=["engines"])
 def opinions_today(
     prices: pd.DataFrame,
     policy: Policy,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pmx.arguments import checked
 from pmx.errors import DataError, PolicyError
 from pmx.linting.binding import idle_rules
 from pmx.linting.budgets import budgets_together, scaled_budgets
@@ -24,6 +25,7 @@ _PLACE = re.compile(r"^(?P<source>\S+?): (?P<what>.*)$", re.DOTALL)
 _NEXT = re.compile(r"\n  (?! )")
 
 
+@checked
 def check_policy(policy: Policy, symbols: Iterable[str] | None = None) -> PolicyCheck:
     """Prove that the hard rules hold together in every state, and flag what means nothing.
 
@@ -104,6 +106,7 @@ def _left_out(policy: Policy) -> Iterator[str]:
         yield "execution.liquidity.participation"
 
 
+@checked
 def check_config(
     path: str | Path | None = None, overrides: Mapping[str, Any] | None = None, symbols: Iterable[str] | None = None
 ) -> PolicyCheck:

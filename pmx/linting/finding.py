@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from pmx.arguments import checked
 from pmx.errors import ClashingLimit
 
 Position = tuple[str, str]
@@ -185,6 +186,7 @@ class PolicyCheck:
     symbols: tuple[str, ...] | None = None
     left_out: tuple[str, ...] = ()
 
+    @checked
     def of(self, *severities: Severity) -> tuple[Finding, ...]:
         """Return the findings of some severities."""
         return tuple(finding for finding in self.findings if finding.severity in severities)

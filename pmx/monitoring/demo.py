@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.backtest import BacktestResult, backtest
 from pmx.execution import default_engines
 from pmx.policy import Policy, load_policy, parse_override
@@ -22,6 +23,7 @@ CREDULOUS = (
 )
 
 
+@checked
 def demo_policy(changes: Sequence[str] = ()) -> Policy:
     """Return the shipped policy with an engine that hears one model and always believes it.
 
@@ -38,6 +40,7 @@ def demo_policy(changes: Sequence[str] = ()) -> Policy:
     return load_policy(None, dict(parse_override(change) for change in (*CREDULOUS, *changes)))
 
 
+@checked
 def demo_runs(
     policy: Policy, prices: pd.DataFrame, cash_rate: pd.Series, *, progress: bool = False
 ) -> Iterator[tuple[str, BacktestResult]]:
@@ -79,6 +82,7 @@ def demo_runs(
     yield held, backtest(prices, free, targets=equal, cash_rate=cash_rate, progress=progress)
 
 
+@checked
 def switched_off(policy: Policy) -> Policy:
     """Return the policy with every limit off: the router's relative weights become weights of NAV as they are."""
     return policy.override(

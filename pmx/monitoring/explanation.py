@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 import pmx
+from pmx.arguments import checked
 from pmx.monitoring import charts, tables
 from pmx.monitoring.page import (
     SCRIPT,
@@ -39,6 +40,7 @@ MENTIONED, WORTH_A_WORD = 4, 1e-4
 TITLE = "What the rules did"
 
 
+@checked
 def write_explanation(
     path: str | Path, allocation: Allocation, *, title: str = TITLE, notes: Sequence[str] = ()
 ) -> Path:
@@ -59,6 +61,7 @@ def write_explanation(
     return file
 
 
+@checked
 def explanation_html(allocation: Allocation, *, title: str = TITLE, notes: Sequence[str] = ()) -> str:
     """Return what the rules did to an allocation as one HTML page that loads nothing from elsewhere.
 

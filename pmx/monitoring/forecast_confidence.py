@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.monitoring.forecast_report import ForecastReport
 from pmx.signals.scoring import reliability_table
 
@@ -31,6 +32,7 @@ def reliability_curves(report: ForecastReport) -> dict[str, pd.DataFrame]:
     return {name: reliability_table(confidence, said.right) for name, confidence in said.confidence.items()}
 
 
+@checked
 def confidence_table(report: ForecastReport) -> pd.DataFrame:
     r"""Return how confidence compares with what came, as text; one row as stated, one as calibrated.
 
@@ -53,6 +55,7 @@ def confidence_table(report: ForecastReport) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("confidence")
 
 
+@checked
 def confidence_words(report: ForecastReport) -> str:
     """Return what was done about confidence, in a sentence or two."""
     said = _statements(report)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 import pmx
+from pmx.arguments import checked
 from pmx.monitoring.forecast_confidence import confidence_table, confidence_words, reliability_curves
 from pmx.monitoring.forecast_pictures import pit_picture, reliability_picture
 from pmx.monitoring.forecast_report import ALL, ForecastReport
@@ -40,6 +41,7 @@ WORDS = (
 )
 
 
+@checked
 def forecast_report_html(report: ForecastReport, title: str = "Forecasts") -> str:
     """Return the report as one HTML page that loads nothing from elsewhere."""
     first = min(walk.dates[0] for walk in report.engine.values())
@@ -65,6 +67,7 @@ def forecast_report_html(report: ForecastReport, title: str = "Forecasts") -> st
     return page(title, body, [])
 
 
+@checked
 def forecast_table(report: ForecastReport) -> pd.DataFrame:
     """Return the scores as text, one row a symbol and one for all."""
     rows = report.table

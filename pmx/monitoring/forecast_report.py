@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 from pmx.execution import default_engines
 from pmx.policy import Policy
@@ -58,6 +59,7 @@ class ForecastReport:
     left_out: tuple[str, ...]
 
 
+@checked
 def forecast_report(
     prices: pd.DataFrame, policy: Policy, *, every: int | None = None, progress: bool = False
 ) -> ForecastReport:
@@ -116,6 +118,7 @@ def forecast_report(
     )
 
 
+@checked
 def forecasts_frame(report: ForecastReport) -> pd.DataFrame:
     """Return every forecast, the engine's and the random walk's, one a row."""
     parts = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import LedgerError
 from pmx.execution import AuditLine
 from pmx.signals.success import Result
@@ -51,6 +52,7 @@ class Health:
         return not self.reasons
 
 
+@checked
 def health_of(lines: Sequence[AuditLine], config: ForecasterMonitoring, *, not_before: date | None = None) -> Health:
     """Judge a forecaster by the latest lines of its audit log.
 
@@ -120,6 +122,7 @@ def _ended(lines: Sequence[AuditLine], not_before: date) -> list[str]:
     return [] if day >= not_before else [f"the last line is of {last.date}, before {not_before:%Y-%m-%d}"]
 
 
+@checked
 def health_table(health: Health, *, gates: bool = True) -> pd.DataFrame:
     """Return the table of a health as text, one row a source and symbol; "–" for a gate that may not shut.
 

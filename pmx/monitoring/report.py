@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 import pmx
+from pmx.arguments import checked
 from pmx.backtest import BacktestResult
 from pmx.backtest.breaches import COSTS
 from pmx.data.quality import messages
@@ -33,6 +34,7 @@ from pmx.projection.certificate import HARD_TOLERANCE
 LISTED = 50
 
 
+@checked
 def write_report(
     path: str | Path, runs: Mapping[str, BacktestResult], *, title: str = "Backtest", notes: Sequence[str] = ()
 ) -> Path:
@@ -55,6 +57,7 @@ def write_report(
     return file
 
 
+@checked
 def report_html(runs: Mapping[str, BacktestResult], *, title: str = "Backtest", notes: Sequence[str] = ()) -> str:
     """Return a report as one HTML page that loads nothing from elsewhere.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.backtest import BacktestResult
 from pmx.backtest.breaches import COSTS, by_cause
 from pmx.projection import Allocation, Certificate
@@ -61,12 +62,14 @@ METRICS: tuple[tuple[str, str, Format], ...] = (
 )
 
 
+@checked
 def metrics_table(runs: Mapping[str, BacktestResult]) -> pd.DataFrame:
     """Return one row a performance figure and one column a run."""
     columns = {name: [form(float(run.metrics[key])) for key, _, form in METRICS] for name, run in runs.items()}
     return pd.DataFrame(columns, index=pd.Index([label for _, label, _ in METRICS], name="figure"))
 
 
+@checked
 def positions_table(allocation: Allocation) -> pd.DataFrame:
     """Return what each position wished for and got, bucket by bucket, and what is left in cash."""
     frame = pd.DataFrame({"t": allocation.target, "w": allocation.positions})
@@ -82,6 +85,7 @@ def positions_table(allocation: Allocation) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["bucket", "symbol", "target", "weight", "change"])
 
 
+@checked
 def rules_table(allocation: Allocation) -> pd.DataFrame:
     """Return one row a rule: its limit, where the allocation stands, what it costs, and who set it."""
     lines = []
@@ -148,6 +152,7 @@ def budgets_table(result: BacktestResult) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
+@checked
 def ledger_table(result: BacktestResult) -> pd.DataFrame:
     """Return one row a rule: on how many days it was in force and binding, and what it cost on average."""
     lines = [
@@ -195,6 +200,7 @@ def excess_text(value: float) -> str:
     return percent(value) if value >= 1e-4 else f"{100.0 * value:.2g}%"
 
 
+@checked
 def breaches_table(result: BacktestResult) -> pd.DataFrame:
     """Return one row a rule and cause: how often what was held was outside the rule, how far, and until when."""
     table = by_cause(result.breaches).reset_index()
@@ -231,6 +237,7 @@ def worst_breaches_table(result: BacktestResult, most: int = 10) -> pd.DataFrame
     )
 
 
+@checked
 def cuts_table(result: BacktestResult) -> pd.DataFrame:
     """Return one row a rule that was binding or moved something: its price, and what its cuts saved, cost and earned.
 
@@ -260,6 +267,7 @@ def largest_contributions(result: BacktestResult) -> pd.DataFrame:
     return shown.assign(**{f"{len(rest.columns)} others": rest.sum(axis=1)}) if len(rest.columns) else shown
 
 
+@checked
 def years_table(result: BacktestResult) -> pd.DataFrame:
     """Return one row a year: what the wishes earned over cash, what the cuts of each rule did, and what was held."""
     daily = result.contributions
@@ -270,6 +278,7 @@ def years_table(result: BacktestResult) -> pd.DataFrame:
     return pd.concat([years, whole]).map(percent).rename_axis("year")
 
 
+@checked
 def certificate_line(certificate: Certificate) -> str:
     """Return the certificate of one answer in a sentence."""
     c = certificate
@@ -280,6 +289,7 @@ def certificate_line(certificate: Certificate) -> str:
     )
 
 
+@checked
 def safe_weight_line(result: BacktestResult, *, held: bool = False) -> str:
     """Return the lowest safe weight beside its floor: over all decisions, or of what was ``held`` after each close.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pmx.arguments import checked
 from pmx.monitoring import charts
 from pmx.monitoring.tables import percent, price
 from pmx.monitoring.walks import RESIDUAL, THROUGH_ZERO, Step, Walk, taken, walk_of
@@ -60,6 +61,7 @@ ROW, AROUND, LEGEND, LETTER = 27, 68, 30, 6.3
 TOLD = 10
 
 
+@checked
 def waterfall(allocation: Allocation, symbol: str | None = None, bucket: str | None = None) -> go.Figure:
     """Draw how the rules led from what was asked for to what is held.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
+from pmx.arguments import checked
 from pmx.policy.directions import Change, Context, Path, change_of, entry_change
 from pmx.policy.loading import load_policy
 from pmx.policy.policy import Policy
@@ -37,6 +38,7 @@ class _Side:
         return "" if isinstance(value, str) and value == ABSENT else self.sources.get(".".join(path), "default")
 
 
+@checked
 def policy_diff(a: Policy | str | FilePath, b: Policy | str | FilePath) -> pd.DataFrame:
     """Return each key that differs between two policies.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args, get_origin
 
+from pmx.arguments import checked
 from pmx.policy.problem import Problem, did_you_mean, raise_if_any, shown
 from pmx.policy.schema import SECTIONS, Section
 from pmx.policy.yaml_text import YamlText
@@ -94,6 +95,7 @@ def _bare(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
+@checked
 def parse_override(text: str) -> tuple[str, Any]:
     """Split ``key=value``; the value is read by the rules of the policy files.
 

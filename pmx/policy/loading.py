@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pmx.arguments import checked
 from pmx.errors import PolicyError
 from pmx.policy.policy import Policy
 from pmx.policy.problem import Problem, near, raise_if_any
@@ -29,6 +30,7 @@ def shipped_config() -> Path:
     return installed if installed.is_dir() else package.parent / "config"
 
 
+@checked
 def load_policy(path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Policy:
     """Load a policy from a directory of YAML files.
 
@@ -81,6 +83,7 @@ def load_policy(path: str | Path | None = None, overrides: Mapping[str, Any] | N
     return policy.override(overrides) if overrides else policy
 
 
+@checked
 def write_default_policy(directory: str | Path, overwrite: bool = False) -> list[Path]:
     """Write the policy that comes with the package into a directory, for editing.
 

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from pmx.arguments import checked
 from pmx.policy.consistency import problems_of
 from pmx.policy.frozen_dict import FrozenDict
 from pmx.policy.keys import set_key
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Policy:
     """A complete risk policy: immutable, consistent with itself, and able to say where each value came from.
@@ -80,6 +82,7 @@ execution, options_config
         return hash(self.fingerprint)
 
     @classmethod
+    @checked
     def from_mapping(cls, data: Mapping[str, Any], *, sources: Mapping[str, str] | None = None) -> Policy:
         """Build a policy from plain data.
 
@@ -116,6 +119,7 @@ execution, options_config
         """Return the whole policy as plain data, from which `from_mapping` builds an equal one."""
         return {name: getattr(self, name).model_dump() for name in SECTIONS}
 
+    @checked
     def override(self, values: Mapping[str, Any]) -> Policy:
         """Return a policy with some keys changed, validated afresh as a whole.
 
@@ -151,6 +155,7 @@ execution, options_config
         """Where each dotted key was given, with the folder; keys that are not here have their default."""
         return self._sources
 
+    @checked
     def diff(self, other: Policy) -> pd.DataFrame:
         """Return each key that another, later policy has otherwise; see :func:`pmx.policy.policy_diff`.
 
@@ -164,6 +169,7 @@ execution, options_config
 
         return policy_diff(self, other)
 
+    @checked
     def source(self, key: str) -> str:
         """Return where a value came from: ``"barbell.yml:12"``, ``"python"``, ``"override"``, ``"default"``.
 
@@ -211,6 +217,7 @@ execution, options_config
         """Whether both layers are switched off, so that weights pass through unchanged."""
         return not self.risk_buckets.enabled and not self.barbell.enable_barbell_allocation
 
+    @checked
     def bucket_of(self, symbol: str) -> str | None:
         """Return the bucket of a symbol that comes without one.
 
@@ -230,6 +237,7 @@ execution, options_config
             return self.safe_buckets[0]
         return self.risk_buckets.default_bucket
 
+    @checked
     def admits(self, bucket: str, symbol: str) -> bool:
         """Return whether a bucket may hold a symbol.
 
@@ -263,6 +271,7 @@ execution, options_config
             return True
         return _matches(symbol, listed) or symbol in self.barbell.safe_bucket.symbols
 
+    @checked
     def markets_of(self, symbol: str) -> tuple[str, ...]:
         """Return the markets of a symbol, in file order; none, one or several.
 
@@ -274,6 +283,7 @@ execution, options_config
         """
         return tuple(name for name, listed in self.barbell.markets.items() if _matches(symbol, listed))
 
+    @checked
     def is_safe(self, symbol: str) -> bool:
         """Return whether the barbell or a safe bucket lists a symbol as safe."""
         listed = (self.risk_buckets.buckets[name].symbols for name in self.safe_buckets)

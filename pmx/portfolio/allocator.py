@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pmx.arguments import checked, require_shape
 from pmx.errors import DataError
 from pmx.policy.units import GROSS_REFUSED, check_scales
 
@@ -83,6 +84,7 @@ class NavAllocator:
     ([0.1, 0.05], 0.075)
     """
 
+    @checked
     def __init__(self, policy: Policy) -> None:
         buckets = policy.risk_buckets.buckets
         self._names = tuple(buckets)
@@ -95,6 +97,7 @@ class NavAllocator:
         self._bounded = policy.risk_buckets.enabled
         self._layout: tuple[pd.Index[str], NDArray[np.intp], NDArray[np.bool_]] | None = None
 
+    @checked(elsewhere=["relative_weights"])
     def allocate(
         self,
         relative_weights: pd.Series[float] | Array,
@@ -150,6 +153,7 @@ class NavAllocator:
             budgets=MappingProxyType(dict(zip(self._names, budget.tolist(), strict=True))),
         )
 
+    @checked
     def scaled_maxima(self, positions: pd.MultiIndex, risk_scale: RiskScale) -> dict[str, float]:
         """Return the clamps of wishes that are given in fractions of NAV.
 
@@ -178,8 +182,10 @@ class NavAllocator:
         maxima = self.clamps_of(scale)
         return {self._names[b]: float(maxima[b]) for b in np.flatnonzero(present & (scale < 1.0)).tolist()}
 
+    @checked
     def clamps_of(self, scale: Array) -> Array:
         """Return the clamps of given weights under scales of any shape (..., n_buckets); inf where there is none."""
+        require_shape("scale", scale, (*scale.shape[:-1], len(self._max)), "one scale for each bucket")
         if not self._bounded:
             return np.full(scale.shape, np.inf)
         return np.where(scale < 1.0, np.maximum(scale * self._max, self._min), np.inf)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 from pmx.policy.symbols import symbol_text
 from pmx.policy.units import check_basis_points
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _BPS = 1e-4
 
 
+@checked
 @dataclass(frozen=True)
 class CostModel:
     r"""Charge each trade a fraction of its value, one side.
@@ -70,6 +72,7 @@ class CostModel:
         object.__setattr__(self, "per_symbol_bps", MappingProxyType(texts))
 
     @classmethod
+    @checked
     def from_policy(cls, policy: Policy) -> CostModel:
         """Build the cost model that ``execution.yml`` states under ``costs``.
 
@@ -82,10 +85,12 @@ class CostModel:
         costs = policy.execution.costs
         return cls(costs.commission_bps, costs.half_spread_bps, costs.per_symbol_bps)
 
+    @checked
     def rate(self, symbol: str) -> float:
         """Return the cost of one side as a fraction of the traded value."""
         return self.per_symbol_bps.get(symbol, self.commission_bps + self.half_spread_bps) * _BPS
 
+    @checked
     def round_trip(self, symbols: Sequence[str]) -> dict[str, float]:
         """Return what buying each symbol and selling it again costs, fraction of the traded value.
 
@@ -96,10 +101,12 @@ class CostModel:
         """
         return {symbol: 2.0 * self.rate(symbol) for symbol in symbols}
 
+    @checked
     def rates(self, symbols: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return `rate` for each symbol, shape (n_symbols,)."""
         return np.array([self.rate(symbol) for symbol in symbols], dtype=float)
 
+    @checked
     def cost(self, traded_value_by_symbol: Mapping[str, float] | pd.Series[float]) -> float:
         """Return what a set of trades costs, in the currency of their values.
 

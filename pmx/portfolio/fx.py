@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 from pmx.portfolio.moments import MAX_AGE_DAYS, Date, check_age, date_of, timestamp
 from pmx.portfolio.prices import is_price
@@ -18,6 +19,7 @@ AGREEMENT = 1e-6
 Pair = tuple[str, str]
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Quote:
     """One rate: a unit of the pair's first currency in units of its second.
@@ -34,6 +36,7 @@ class Quote:
     as_of: pd.Timestamp | None
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class FxTable:
     """Rates of one moment, from which `rate` finds the way to the base currency.
@@ -58,6 +61,7 @@ class FxTable:
     max_age_days: int
 
     @classmethod
+    @checked(outside=["rates"], elsewhere=["as_of", "dates", "max_age_days"])
     def from_mapping(
         cls,
         rates: Mapping[str, float],
@@ -114,6 +118,7 @@ class FxTable:
         moment = None if as_of is None else timestamp(as_of, "snapshot as_of")
         return cls(base, MappingProxyType(quotes), moment, max_age_days)
 
+    @checked
     def rate(self, currency: str) -> float:
         """Return what one unit of a currency is worth in the base currency.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pmx.errors import SolverError
+from pmx.arguments import checked, require_shape
+from pmx.errors import DataError, SolverError
 from pmx.portfolio.lot_search import ROUNDING, SEARCH_TOLERANCE, Found, search
 
 __all__ = ["ROUNDING", "SEARCH_TOLERANCE", "Found", "LinearRules", "LotGrid", "Trading", "distance", "exact"]
@@ -99,6 +100,7 @@ class Trading:
         return float(weights.sum()) + self.costs(weights) - self.most
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class LotGrid:
     """The sizes that positions can take: whole multiples of a lot, any size, or what they are now.
@@ -127,6 +129,7 @@ class LotGrid:
     seconds: float = 30.0
 
     def __post_init__(self) -> None:
+        require_shape("whole", self.whole, self.unit.shape, "one flag for each position")
         if self.stay.size == 0:
             object.__setattr__(self, "stay", np.full(self.unit.size, np.nan))
 
@@ -135,23 +138,28 @@ class LotGrid:
         """Which positions are not left as they are, shape (n,)."""
         return np.isnan(self.stay)
 
+    @checked
     def snapped(self, u: Array) -> Array:
         """Return unsigned weights on the grid, of such as are there but for rounding, shape (n,)."""
         count = np.round(self._count(u))
         return np.where(self.free, np.where(self.whole, count * self.unit, u), self.stay)
 
+    @checked
     def toward_zero(self, weights: Array) -> Array:
         """Return signed weights rounded toward zero to whole lots, shape (n,)."""
         count = self._count(weights)
         smaller = np.sign(count) * np.floor(np.abs(count) + ROUNDING)
         return self._left(np.where(self.whole, smaller * self.unit, weights), weights)
 
+    @checked
     def toward(self, held: Array, weights: Array) -> Array:
         """Return signed weights rounded to whole lots in the direction of what is held, shape (n,)."""
         count = self._count(weights)
+        require_shape("held", held, self.unit.shape, "one weight for each position of the grid")
         nearer = np.where(held < weights, np.floor(count + ROUNDING), np.ceil(count - ROUNDING))
         return self._left(np.where(self.whole, nearer * self.unit, weights), weights)
 
+    @checked(elsewhere=["rules"])
     def nearest(
         self, rules: LinearRules, weights: Array, margin: float = 0.0, trading: Trading | None = None
     ) -> Found | None:
@@ -182,14 +190,18 @@ class LotGrid:
         SolverError
             If the search ends without an answer.
         """
+        _require_rules(rules)
+        require_shape("weights", weights, self.unit.shape, "one weight for each position of the grid")
         return search(self, rules, np.flatnonzero(rules.hard), rules.sign * weights, trading, margin)
 
+    @checked(elsewhere=["rules"])
     def conflict(self, rules: LinearRules, trading: Trading | None = None) -> tuple[str, ...]:
         """Return a minimal set of hard rows that no portfolio on the grid obeys together within the bounds.
 
         To be asked where `nearest` finds nothing. Empty where the bounds alone leave no room. A row stays in the
         set where the search does not show that it can go.
         """
+        _require_rules(rules)
         rows = np.flatnonzero(rules.hard)
         for row in rows.tolist():
             others = rows[rows != row]
@@ -201,6 +213,7 @@ class LotGrid:
         return tuple(rules.names[row] for row in rows.tolist())
 
     def _count(self, weights: Array) -> Array:
+        require_shape("weights", weights, self.unit.shape, "one weight for each position of the grid")
         return np.divide(weights, self.unit, out=np.zeros_like(weights), where=self.unit > 0.0)
 
     def _left(self, rounded: Array, weights: Array) -> Array:
@@ -221,3 +234,10 @@ def distance(weights: Array, wanted: Array) -> float:
     """
     away = weights - wanted
     return float(np.abs(away).sum()) + abs(float(away.sum()))
+
+
+def _require_rules(rules: object) -> None:
+    """Raise unless something has what `LinearRules` has; any record with these arrays will do."""
+    missing = [part.name for part in fields(LinearRules) if part.name != "names" and not hasattr(rules, part.name)]
+    if missing or isinstance(rules, type):
+        raise DataError(f"rules are a {type(rules).__name__} without {', '.join(missing)}; give LinearRules")

@@ -32,7 +32,7 @@ def timestamp(value: Date, what: str) -> pd.Timestamp:
     """
     try:
         moment = pd.Timestamp(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{what} {value!r} is no date; write it as 2024-05-06") from error
     if pd.isna(moment):
         raise DataError(f"{what} is missing; write it as 2024-05-06")

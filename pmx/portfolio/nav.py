@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 from pmx.portfolio.fx import FxTable
 from pmx.portfolio.moments import MAX_AGE_DAYS, Date
@@ -127,6 +128,7 @@ class Marks:
         return self.book[symbol] * self.fx.rate(self.snapshot.currency_of(symbol))
 
 
+@checked(outside=["prices"], elsewhere=["max_age_days"])
 def compute_nav(
     snapshot: PortfolioSnapshot,
     prices: Prices,
@@ -200,6 +202,7 @@ def nav_at(marks: Marks) -> Nav:
     return Nav(total, snapshot.base_currency, math.fsum(cash), MappingProxyType(values))
 
 
+@checked
 def require_currency(given: str | None, policy: Policy) -> None:
     """Refuse a NAV in another currency than that of the policy's budgets; where it is not known there is no check.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from pmx.arguments import checked
 from pmx.portfolio.costs import CostModel
 from pmx.portfolio.lots import LotGrid, Trading, exact
 from pmx.portfolio.market import Holding, Market
@@ -22,6 +23,7 @@ from pmx.portfolio.snapshot import PortfolioSnapshot
 Array = NDArray[np.float64]
 
 
+@checked(outside=["prices"], elsewhere=["lot_size", "lot_sizes", "min_order_nav_frac", "costs"])
 def size_orders(
     allocation: SizableAllocation,
     snapshot: PortfolioSnapshot,

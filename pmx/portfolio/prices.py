@@ -6,12 +6,12 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import date
-from numbers import Real
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked, is_nan, plain_number
 from pmx.errors import DataError
 from pmx.policy.symbols import is_number_ticker
 from pmx.portfolio.moments import MAX_AGE_DAYS, Date, check_age, date_of, timestamp
@@ -48,6 +48,7 @@ class PriceBook:
     pmx.errors.DataError: price of SPY is missing; ...
     """
 
+    @checked(outside=["prices"])
     def __init__(
         self,
         prices: Mapping[str, float] | pd.Series[float],
@@ -73,6 +74,7 @@ class PriceBook:
             texts = ((str(key) if is_number_ticker(key) else key, price) for key, price in self._prices.items())
             self._prices = dict(texts)
 
+    @checked
     def __getitem__(self, symbol: str) -> float:
         price = self.get(symbol)
         if price is None:
@@ -81,6 +83,7 @@ class PriceBook:
             )
         return price
 
+    @checked
     def get(self, symbol: str) -> float | None:
         """Return the price of a symbol, None where it is absent or NaN.
 
@@ -90,8 +93,8 @@ class PriceBook:
             If there is a price, but not a finite positive one, or it is too old or from after the moment that it
             is for.
         """
-        price = self._prices.get(symbol)
-        if price is None or pd.isna(price):
+        price: Any = self._prices.get(symbol)
+        if price is None or price is pd.NA or price is pd.NaT or is_nan(price):
             return None
         if not is_price(price):
             raise DataError(
@@ -110,7 +113,7 @@ class PriceBook:
 
 def is_price(value: object) -> TypeGuard[float]:
     """Return whether a value can be a price or a rate: a finite number above 0."""
-    return isinstance(value, Real) and not isinstance(value, bool) and 0.0 < float(value) < math.inf
+    return 0.0 < plain_number(value) < math.inf
 
 
 def _date_named(name: object) -> pd.Timestamp | None:

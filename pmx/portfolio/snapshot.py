@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from types import MappingProxyType
 
 import pandas as pd
 
+from pmx.arguments import checked, plain_number
 from pmx.errors import DataError
 from pmx.policy import CASH
 from pmx.policy.symbols import is_number_ticker
@@ -80,6 +81,7 @@ class PortfolioSnapshot:
     as_of: pd.Timestamp | None
     max_fx_age_days: int | None
 
+    @checked(outside=["positions", "fx", "currencies"], elsewhere=["cash", "as_of", "fx_as_of", "max_fx_age_days"])
     def __init__(
         self,
         cash: float | Mapping[str, float],
@@ -106,7 +108,7 @@ class PortfolioSnapshot:
                 {s: currency_code(code, f"currency of {s}") for s, code in (currencies or {}).items()}
             ),
             "as_of": None if as_of is None else timestamp(as_of, "snapshot as_of"),
-            "max_fx_age_days": max_fx_age_days,
+            "max_fx_age_days": None if max_fx_age_days is None else oldest,
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -116,6 +118,7 @@ class PortfolioSnapshot:
         """Return quantities, Series by (bucket, symbol), in units."""
         return by_position(self.holdings, "quantity")
 
+    @checked
     def currency_of(self, symbol: str) -> str:
         """Return the currency in which a symbol is priced."""
         return self.currencies.get(symbol, self.base_currency)
@@ -157,9 +160,10 @@ def _holdings(positions: Holdings) -> dict[Position, float]:
 
 
 def _number(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    number = plain_number(value)
+    if not math.isfinite(number):
         raise DataError(f"{what} is {value!r}, must be a finite number; correct it")
-    return float(value)
+    return number
 
 
 def by_position(values: Mapping[Position, float], name: str) -> pd.Series[float]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 from pmx.policy import CASH, Policy
 from pmx.portfolio import LinearRules
@@ -94,8 +95,10 @@ class Allocation:
         return {**self.__dict__, "again": None}
 
     def __post_init__(self) -> None:
-        self.signed.setflags(write=False)
-        self.wished.setflags(write=False)
+        for name, values in (("signed", self.signed), ("wished", self.wished)):
+            if not isinstance(values, np.ndarray):
+                raise DataError(f"{name} of an allocation is a {type(values).__name__}; give an array of weights")
+            values.setflags(write=False)
 
     @property
     def program(self) -> Program | None:
@@ -211,6 +214,7 @@ class Allocation:
         """What the answer costs, in the units in which shadow prices count: distance, trading, and penalties."""
         return 0.0 if self.solved is None else objective(self.solved.program, self.solved.point)
 
+    @checked
     def what_if(self, rule: str, bound: float) -> Allocation:
         """Return the allocation that would have come out had one rule another bound.
 
@@ -290,6 +294,7 @@ class Allocation:
 
     # -- for code that changes the weights afterwards -------------------------------------------------------
 
+    @checked
     def linear_rules(self, tangent_at: Sequence[pd.Series] = ()) -> LinearRules:
         """Return the linear rules and bounds as arrays.
 
@@ -324,6 +329,7 @@ class Allocation:
             p.sign, p.previous, turnover,
         )  # fmt: skip
 
+    @checked
     def residual_room(self, positions: pd.Series) -> float:
         """Return the most that the residual symbol may take beside other weights, fraction of NAV; 0 without one.
 
@@ -334,9 +340,12 @@ class Allocation:
         """
         if self.residual_part is None or self.program is None:
             return 0.0
+        if not positions.index.is_unique:
+            raise DataError(f"position {positions.index[positions.index.duplicated()][0]} is given twice; add them up")
         x = positions.reindex(self.index, fill_value=0.0).to_numpy(dtype=np.float64)
         return self.residual_part.room_beside(self.program.sign * x)
 
+    @checked
     def violations(self, positions: pd.Series) -> pd.Series:
         """Return by how much other weights would break hard rules, rule name → NAV fraction, only those above 1e-9.
 
@@ -353,6 +362,8 @@ class Allocation:
         p = self.program
         if p is None:
             return pd.Series(dtype="float64", name="violation")
+        if not positions.index.is_unique:
+            raise DataError(f"position {positions.index[positions.index.duplicated()][0]} is given twice; add them up")
         strange = positions.index.difference(self.index)
         if len(strange):
             raise DataError(f"position {strange[0]} is not in this allocation; solve again with it in the universe")

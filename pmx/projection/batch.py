@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked, require_count
 from pmx.errors import DataError, PmxError
 from pmx.policy import CASH
 from pmx.projection.allocation import Allocation
@@ -115,6 +116,7 @@ class AllocationBatch:
         """Shadow prices, one row an account, one column a rule."""
         return pd.DataFrame(self.prices, index=self.accounts, columns=pd.Index(self.rule_names, name="rule"))
 
+    @checked
     def allocation(self, account: int) -> Allocation:
         """Return one account's whole allocation, with rules table and attribution, by its number.
 
@@ -125,6 +127,7 @@ class AllocationBatch:
         DataError
             When they have.
         """
+        require_count("account", account, least=-len(self.positions), most=len(self.positions) - 1, unit="(its number)")
         answer = self.one(account)
         far = float(np.linalg.norm(answer.signed - self.positions[account]))
         if far > answer.certificate.distance_bound + float(self.distance_bound[account]) + 1e-9:

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pmx.arguments import checked
 from pmx.projection.kernels import kernel
 from pmx.projection.program import Array, Cone, Point, Program
 
@@ -74,6 +75,7 @@ class Certificate:
         return self.primal_residual <= HARD_TOLERANCE and self.distance_bound <= self.tolerance
 
 
+@checked
 def certify(program: Program, point: Point, engine: str, note: str = "") -> Certificate:
     """Judge a point of a program.
 

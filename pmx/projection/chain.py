@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from pmx.arguments import checked
 from pmx.errors import SolverError
 from pmx.projection.certificate import Certificate, certify
 from pmx.projection.infeasibility import require_feasible
@@ -89,6 +90,7 @@ class EngineChain:
         What to call positions when rules clash.
     """
 
+    @checked
     def __init__(
         self,
         solvers: tuple[str, ...] = ("CLARABEL",),
@@ -100,6 +102,7 @@ class EngineChain:
         self._room = room
         self._compiled: CvxpyEngine | None = None
 
+    @checked
     def compiled(self, shape: Shape) -> CvxpyEngine:
         """Return an engine with room for a shape, compiling one when the present one is too small."""
         from pmx.projection.cvxpy_engine import CvxpyEngine
@@ -109,6 +112,7 @@ class EngineChain:
             self._compiled = CvxpyEngine(room if room.holds(shape) else shape)
         return self._compiled
 
+    @checked
     def solve(
         self, program: Program, engine: Engine = "auto", missed: Certificate | None = None
     ) -> tuple[Point, Certificate]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
+from pmx.arguments import checked
 from pmx.errors import DataError, InfeasibleError, LedgerError, PmxError, SignalError, SolverError
 from pmx.policy import Policy
 from pmx.projection.asked import Asked
@@ -71,6 +72,7 @@ class Journal:
     (True, 1, True)
     """
 
+    @checked
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.head = _last_hash(self.path)
@@ -86,6 +88,7 @@ class Journal:
             ) from error
         self._append({"record": "session", "format": FORMAT, "versions": versions(), "machine": machine()})
 
+    @checked
     def write(self, allocation: Allocation, policy: Policy, *, label: str | None = None) -> None:
         """Append a solve.
 
@@ -108,6 +111,7 @@ class Journal:
         self._append({"record": "solve", "number": self._solves + 1} | content)
         self._solves += 1
 
+    @checked
     def refuse(self, error: PmxError, policy: Policy, *, asked: Asked | None = None, label: str | None = None) -> None:
         """Append a solve that was refused, with its reason.
 
@@ -190,6 +194,7 @@ class Journal:
 
 
 @contextmanager
+@checked
 def recording(journal: Journal | Place | None) -> Iterator[Journal | None]:
     """Return an open journal as it is; open a path for the length of a ``with`` block."""
     if journal is None or isinstance(journal, Journal):
@@ -199,6 +204,7 @@ def recording(journal: Journal | Place | None) -> Iterator[Journal | None]:
         yield opened
 
 
+@checked
 def recorded(allocation: Allocation, policy: Policy, journal: Journal | Place | None) -> Allocation:
     """Return an allocation after it was written to a journal, where there is one."""
     with recording(journal) as opened:
@@ -227,6 +233,7 @@ def refused(
 
 
 @contextmanager
+@checked
 def refusing(
     policy: Policy, journal: Journal | Place | None, *, asked: Asked | None = None, label: str | None = None
 ) -> Iterator[None]:

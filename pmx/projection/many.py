@@ -99,6 +99,8 @@ class Many:
         if not isinstance(table, pd.DataFrame):
             return _numbers(table, name)
         pairs: list[Any] = table.columns.tolist()
+        if not pairs:
+            raise DataError(f"{name} has no column; label one for each position with (bucket, symbol)")
         if table.columns.nlevels == 1 and all(isinstance(pair, tuple) for pair in pairs):
             table = table.set_axis(pd.MultiIndex.from_tuples(pairs), axis=1)
         strange = table.columns.difference(index)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 from pmx.policy import CASH, Policy
 from pmx.policy.symbols import symbol_text, symbols_as_text
@@ -16,10 +17,11 @@ from pmx.projection.allocation import Allocation
 from pmx.projection.asked import Asked, Given
 from pmx.projection.chain import Engine
 from pmx.projection.journal import Journal, recorded, refusing
-from pmx.projection.projector import Projector, bypass
+from pmx.projection.projector import READ_BY_UNIVERSE, Projector, bypass
 from pmx.projection.universe import LEVELS, Gates, as_positions
 
 
+@checked(elsewhere=["relative_weights", "gated", "covariance", "engine"])
 def solve(
     policy: Policy,
     relative_weights: pd.Series,
@@ -72,6 +74,7 @@ def solve(
     return recorded(allocation, policy, journal)
 
 
+@checked(elsewhere=(*READ_BY_UNIVERSE, "weights"))
 def project_to_feasible(
     weights: pd.Series | Mapping[str, float],
     policy: Policy,
@@ -131,6 +134,7 @@ def project_to_feasible(
     return recorded(allocation, policy, journal)
 
 
+@checked(elsewhere=["weights"])
 def by_position(
     weights: pd.Series | Mapping[str, float], policy: Policy, buckets: Mapping[str, str] | None = None
 ) -> tuple[pd.Series, float | None]:

@@ -21,6 +21,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pmx.arguments import checked, require_shape
+
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
@@ -49,8 +51,11 @@ class Cone:
     h: Array
     H: Array
 
+    @checked
     def slack(self, u: Array, auxiliary: Array) -> Array:
         """Return ``s``, shape (m,)."""
+        require_shape("u", u, self.G.shape[1:], "one size for each position")
+        require_shape("auxiliary", auxiliary, self.H.shape[1:], "one value for each auxiliary variable")
         return np.asarray(self.h - self.G @ u - self.H @ auxiliary, dtype=np.float64)
 
 
@@ -194,8 +199,10 @@ class Program:
         """Whether the turnover rule exists."""
         return bool(np.isfinite(self.turnover_max))
 
+    @checked
     def turnover(self, u: Array) -> float:
         """Return ½ Σ|u − p|, fraction of NAV."""
+        require_shape("u", u, self.previous.shape, "one size for each position")
         return 0.5 * float(np.abs(u - self.previous).sum())
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError, InfeasibleError, SolverError
 from pmx.policy import Policy
 from pmx.policy.units import check_holdings, check_targets
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 
     from pmx.projection.cvxpy_engine import Shape
     from pmx.projection.extra import ConstraintWriter, ExtraConstraints
+
+
+#: Arguments that `Universe` reads, which knows the positions.
+READ_BY_UNIVERSE = ("relative_weights", "targets", "previous", "gated", "covariance", "lower", "upper", "engine")
 
 
 class Projector:
@@ -85,6 +90,7 @@ class Projector:
     {'SP500': 0.075, 'WTI': 0.075, 'CASH': 0.85}
     """
 
+    @checked(elsewhere=["positions"])
     def __init__(
         self,
         policy: Policy,
@@ -127,6 +133,7 @@ class Projector:
         """The compiled cvxpy problem, holding the parameters of the latest solve."""
         return self._chain.compiled(self._room).problem
 
+    @checked(elsewhere=READ_BY_UNIVERSE)
     def solve(
         self,
         relative_weights: pd.Series | Array,
@@ -204,6 +211,7 @@ class Projector:
             raise
         return recorded(allocation, self.policy, journal)
 
+    @checked(elsewhere=READ_BY_UNIVERSE)
     def project(
         self,
         targets: pd.Series | Array,
@@ -238,6 +246,7 @@ class Projector:
             raise
         return recorded(allocation, self.policy, journal)
 
+    @checked(elsewhere=(*READ_BY_UNIVERSE, "risk_scale", "nav", "errors"))
     def solve_many(
         self,
         targets: Array | pd.DataFrame,
@@ -319,7 +328,7 @@ class Projector:
     def _project(self, side: Array, target: Array, clamps: dict[str, float], asked: Asked) -> Allocation:
         """Project sizes ``target`` on the sides that the signs of ``side`` say, each of shape (n,)."""
         given = asked.given
-        if given.engine not in ENGINES:
+        if not isinstance(given.engine, str) or given.engine not in ENGINES:
             raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
         held = None if given.previous is None else self.universe.array(given.previous, "previous")
         check_targets(target, self.policy)

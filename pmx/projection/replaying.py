@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import LedgerError, PolicyError
 from pmx.policy import Policy
 from pmx.projection.again import Outcome, arguments, array, compared, refused_again, unanswerable
@@ -20,6 +21,7 @@ from pmx.verify.chain import BrokenChainError, unbroken
 from pmx.verify.verdict import FORMAT
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class ReplayedLine:
     """One solve or refusal of a journal, and what came out of it now.
@@ -49,6 +51,7 @@ class ReplayedLine:
     difference: float = 0.0
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Replay:
     """What came out of a journal that was solved again.
@@ -64,6 +67,7 @@ class Replay:
     lines: tuple[ReplayedLine, ...]
     changes: tuple[str, ...]
 
+    @checked
     def count(self, outcome: Outcome) -> int:
         """Return how many lines came out so."""
         return sum(line.outcome == outcome for line in self.lines)
@@ -76,6 +80,7 @@ class Replay:
         return pd.DataFrame(rows, columns=columns).set_index("line")
 
 
+@checked
 def replay(path: str | PathLike[str], policy: Policy | None = None) -> Replay:
     """Solve every line of a journal again from what was asked, and compare.
 

@@ -11,11 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pmx.arguments import checked, require_shape
 from pmx.errors import DataError
 from pmx.policy import Policy
 from pmx.policy.problem import near
-from pmx.projection.frame import Frame, FrameBuilder, Inputs, SingleCaps, bound_record
+from pmx.projection.frame import GATES, Frame, FrameBuilder, Inputs, SingleCaps, bound_record
 from pmx.projection.kernels import kernel
 from pmx.projection.program import Array, Cone, Index, Program, RuleRecord
 from pmx.projection.sheet import Numbers, Sheet
@@ -41,6 +43,7 @@ class RuleBook:
         The universe, in the order of every array of the program.
     """
 
+    @checked
     def __init__(self, policy: Policy, positions: Sequence[tuple[str, str]]) -> None:
         self.policy = policy
         self.positions = tuple(positions)
@@ -117,6 +120,7 @@ class RuleBook:
 
     # -- one program -----------------------------------------------------------------------------------------
 
+    @checked
     def program(self, inputs: Inputs) -> Program:
         """Write the problem for one set of inputs.
 
@@ -129,6 +133,7 @@ class RuleBook:
         numbers = Numbers(*kernel("writing", "write_numbers")(sheet.frame.law, *sheet.arrays))
         return replace(sheet.program(numbers), cones=self._cones(inputs))
 
+    @checked
     def lay_out(self, inputs: Inputs) -> Sheet:
         """Return which rules there are, and the inputs as compiled code takes them.
 
@@ -181,10 +186,11 @@ class RuleBook:
             self._frames[key] = frame
         return frame
 
+    @checked
     def frame(
         self,
-        longs: np.ndarray,
-        shorts: np.ndarray,
+        longs: NDArray[np.bool_],
+        shorts: NDArray[np.bool_],
         clamped: Sequence[str],
         trading: bool,
         tradable: Array | None,
@@ -209,6 +215,12 @@ class RuleBook:
         bounds : bool
             Whether the caller brings bounds.
         """
+        for name, sides in (("longs", longs), ("shorts", shorts), ("tradable", tradable)):
+            if sides is not None:
+                require_shape(name, sides, (len(self.positions),), "one entry for each position")
+        for symbol, mode in gates.items():
+            if mode not in GATES:
+                raise DataError(f"gate of {symbol} is {mode!r}; it must be one of {', '.join(map(repr, GATES))}")
         build = FrameBuilder(self.policy, longs, shorts)
         self._portfolio_rows(build)
         self._bucket_rows(build, clamped)
@@ -319,6 +331,7 @@ class RuleBook:
                 if np.isfinite(tradable[members]).all():
                     build.liquidity(symbol, members)
 
+    @checked
     def require_volume(self, inputs: Inputs) -> None:
         """Check that liquidity can be judged, where the policy limits it."""
         if self.policy.execution.liquidity.participation is None or inputs.held is None:
@@ -344,6 +357,7 @@ class RuleBook:
         h = np.concatenate([[cap], np.zeros(factor.shape[0])])
         return (Cone("second_order", np.ascontiguousarray(G), h, np.zeros((len(h), 0))),)
 
+    @checked
     def distance(self, inputs: Inputs) -> Array:
         """Return the metric where the covariance sets it, shape (n,); an empty array elsewhere."""
         if self.policy.risk_buckets.portfolio.distance != "risk" or not self.positions:

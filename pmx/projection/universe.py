@@ -129,7 +129,7 @@ class Universe:
             gated = dict(zip(gated.index, gated, strict=True))
         if isinstance(gated, str):
             raise DataError(f"gated must be a mapping or a list of symbols, not the single string {gated!r}")
-        if not isinstance(gated, Iterable):
+        if not isinstance(gated, Iterable) or getattr(gated, "ndim", 1) != 1:
             raise DataError(f"gated must be a mapping or a list of symbols; got {type(gated).__name__}")
         if not isinstance(gated, Mapping):
             gated = [symbol_text(symbol, "gated") for symbol in gated]

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked, require_shape
+from pmx.errors import DataError
 from pmx.risk.recursion import ModelName, VarianceProcess
 
 FloatArray = npt.NDArray[np.float64]
@@ -23,6 +25,8 @@ SMALLEST_RESIDUALS, LARGEST_RESIDUALS = 1e-6, 1.1
 FORECAST_RANGE = 10.0
 #: The squares of returns below this are lost to underflow.
 _SMALLEST_RETURN = 1e-100
+#: Those of returns beyond this overflow.
+_LARGEST_RETURN = 1e100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class BadFit:
     reason: str
 
 
+@checked
 def fit_arch(returns: FloatArray, model: ModelName, distribution: DistributionName, lags: int = 0) -> ArchFit | BadFit:
     """Fit a GARCH-type model by maximum likelihood, with zero mean or with a constant and an AR mean.
 
@@ -89,7 +94,12 @@ def fit_arch(returns: FloatArray, model: ModelName, distribution: DistributionNa
     >>> fit_arch(np.full(300, 0.001), "GARCH", "normal")
     BadFit(reason='the returns are constant')
     """
+    require_shape("returns", returns, (None,), "one return a bar")
+    if not returns.size or not np.isfinite(returns).all():
+        raise DataError("returns must be finite numbers, at least one; leave out bars without a return")
     size = float(np.abs(returns).max())
+    if size > _LARGEST_RETURN:
+        return BadFit(f"a return of {size:.3g} is too large for its square to be added up")
     if size < _SMALLEST_RETURN or np.ptp(returns) <= 1e-12 * size:
         return BadFit("the returns are constant")
     # The optimiser wants returns of size one. A power of two rescales them without rounding.
@@ -174,6 +184,7 @@ def _drop_repeated_bounds(part: Any) -> None:
         part.constraints = lambda: (rows[joint], limits[joint])
 
 
+@checked
 def out_of_range(variances: FloatArray, sample_volatility: float) -> str:
     """Say how a forecast strays beyond [1/10, 10] times the sample's volatility; empty if it does not.
 
@@ -194,6 +205,11 @@ def out_of_range(variances: FloatArray, sample_volatility: float) -> str:
     >>> out_of_range(np.array([1.0]), sample_volatility=0.01)
     'forecast volatility is 100 times that of the sample, outside [1/10, 10]'
     """
+    if not variances.size or not variances.min() > 0.0 or not 0.0 < sample_volatility < math.inf:
+        raise DataError(
+            f"{variances.size} variances and a sample volatility of {sample_volatility}; give variances "
+            "and a volatility above 0"
+        )
     for variance in (float(variances.min()), float(variances.max())):
         ratio = math.sqrt(variance) / sample_volatility
         if not 1.0 / FORECAST_RANGE <= ratio <= FORECAST_RANGE:

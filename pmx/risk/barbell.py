@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pmx.arguments import checked
+
 if TYPE_CHECKING:
     from pmx.policy import Policy
     from pmx.projection import Allocation
@@ -35,6 +37,7 @@ class BarbellConstraint:
     {'BIL': 0.4, 'SP500': 0.1, 'WTI': 0.1, 'CASH': 0.4}
     """
 
+    @checked
     def __init__(self, policy: Policy) -> None:
         active = policy.barbell.enable_barbell_allocation
         changes: dict[str, object] = {"risk_buckets.enabled": False}
@@ -48,6 +51,7 @@ class BarbellConstraint:
             changes["risk_buckets.default_bucket"] = "risk"
         self.policy = policy.override(changes)
 
+    @checked(elsewhere=["weights", "covariance"])
     def project_to_feasible(
         self,
         weights: pd.Series | Mapping[str, float],

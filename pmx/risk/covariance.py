@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError, PolicyError
 from pmx.risk.recursion import MAX_RETURN
 
@@ -62,6 +63,7 @@ class EwmaCovariance:
     WTI -0.0158  0.1008
     """
 
+    @checked
     def __init__(
         self,
         symbols: Sequence[str],
@@ -88,6 +90,7 @@ class EwmaCovariance:
         self._weight = np.zeros(size)
         self._observations = np.zeros(size, dtype=np.int64)
 
+    @checked
     def update(self, returns: Sequence[float] | FloatArray | pd.Series) -> None:
         """Take in one bar.
 
@@ -132,6 +135,7 @@ class EwmaCovariance:
             )
         return row
 
+    @checked
     def forecast(self, symbols: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the annualised covariance matrix of the next bar's returns.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pmx.arguments import checked
 from pmx.risk.recursion import checked_return
 
 
@@ -35,6 +36,7 @@ class Drawdown:
         self._level = 1.0  # capital as a fraction of its peak
         self._maximum = 0.0
 
+    @checked
     def update(self, period_return: float) -> float:
         """Take in one bar.
 

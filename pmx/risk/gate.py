@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pmx.arguments import checked
+
 if TYPE_CHECKING:
     from pmx.policy import Policy
     from pmx.policy.schema import GateRule
@@ -43,6 +45,7 @@ class Gate:
 
     __slots__ = ("_bars_shut", "_good_run", "_quiet", "_recent", "_rule", "shut")
 
+    @checked
     def __init__(self, rule: GateRule) -> None:
         self._rule = rule
         self._recent: deque[bool] = deque(maxlen=rule.window)
@@ -51,6 +54,7 @@ class Gate:
         self._bars_shut = 0
         self.shut = False
 
+    @checked
     def update(self, bad: bool | None) -> bool:
         """Take in one bar's verdict and return whether the gate is shut now.
 
@@ -99,10 +103,12 @@ class Gates:
     ['WTI']
     """
 
+    @checked
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._gates: dict[str, Gate | None] = {}
 
+    @checked
     def update(self, bad: dict[str, bool | None]) -> None:
         """Take in one bar's verdict on each symbol that has a bar now; see `Gate.update`."""
         for symbol, verdict in bad.items():
@@ -123,6 +129,7 @@ class Gates:
         self._gates.clear()
 
 
+@checked
 def may_be_gated(policy: Policy, symbol: str) -> bool:
     """Say whether a symbol is a risk symbol.
 

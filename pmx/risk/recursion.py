@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked, require_count
 from pmx.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
@@ -23,6 +24,7 @@ _MEAN_ABS_NORMAL = math.sqrt(2.0 / math.pi)
 _MAX_LOG_VARIANCE = 700.0
 
 
+@checked
 def checked_return(value: float, where: str) -> float:
     """Return ``value`` as a float if it can be a return over one bar.
 
@@ -57,6 +59,7 @@ def checked_return(value: float, where: str) -> float:
     return number
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class VarianceProcess:
     r"""Step and forecast a conditional variance :math:`h_t` with known parameters.
@@ -100,6 +103,7 @@ class VarianceProcess:
             return self.beta
         return self.alpha + 0.5 * self.gamma + self.beta
 
+    @checked
     def step(self, variance: float, residual: float) -> float:
         """Return the variance of the next bar.
 
@@ -127,6 +131,7 @@ class VarianceProcess:
         arch = self.alpha + self.gamma if residual < 0.0 else self.alpha
         return self.omega + arch * residual * residual + self.beta * variance
 
+    @checked
     def path(self, variance: float, horizon: int) -> FloatArray:
         r"""Return the expected variances of the next ``horizon`` bars.
 
@@ -162,6 +167,7 @@ class VarianceProcess:
         ----------
         Tsay (2010), "Analysis of Financial Time Series", sections 3.5 and 3.8.
         """
+        require_count("horizon", horizon)
         if self.model == "EGARCH":
             return self._exponential_path(variance, horizon)
         variances, persistence = [variance], self.persistence
@@ -220,11 +226,13 @@ class EwmaVariance:
 
     __slots__ = ("_decay", "_sum", "_weight")
 
+    @checked
     def __init__(self, decay: float) -> None:
         self._decay = decay
         self._sum = 0.0
         self._weight = 0.0
 
+    @checked
     def update(self, residual: float) -> None:
         """Take in one bar's residual (zero-mean return)."""
         self._sum = self._decay * self._sum + residual * residual

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError, PolicyError
 from pmx.risk.drawdown import Drawdown
 from pmx.risk.recursion import checked_return
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MIN_OBSERVATIONS = 20
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class BucketRiskState:
     """Hold the risk of one bucket, on its own capital.
@@ -66,6 +68,7 @@ class BucketRiskState:
                 raise DataError(f"BucketRiskState.{name} = {value!r} {limit}; check the bucket's returns")
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class RiskScalerConfig:
     """Hold how a bucket's scale answers to its risk.
@@ -112,6 +115,7 @@ class RiskScalerConfig:
             )
 
 
+@checked
 def compute_scaling_factor(bucket_name: str, state: BucketRiskState, config: RiskScalerConfig) -> float:
     r"""Return the factor by which a bucket's budget is scaled.
 
@@ -233,6 +237,7 @@ class RiskScaler:
     Name: risk_scale, dtype: float64
     """
 
+    @checked
     def __init__(self, policy: Policy) -> None:
         section = policy.risk_scaler
         self._buckets = tuple(policy.risk_buckets.buckets)
@@ -257,7 +262,8 @@ class RiskScaler:
         """Whether any bucket's scale follows its returns."""
         return bool(self._records)
 
-    def update(self, bucket_returns: Mapping[str, float]) -> None:
+    @checked
+    def update(self, bucket_returns: Mapping[str, float] | pd.Series[float]) -> None:
         """Take in one bar.
 
         Parameters

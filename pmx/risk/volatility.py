@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pmx.arguments import MOST_BARS, checked
 from pmx.errors import DataError, PolicyError
 from pmx.risk.arch_fit import BadFit, DistributionName, fit_arch, out_of_range
 from pmx.risk.recursion import MAX_RETURN, RISKMETRICS_DECAY, EwmaVariance, ModelName, VarianceProcess, checked_return
@@ -46,6 +47,9 @@ class VolatilityForecast:
     variances: FloatArray
     model: str
     fallback_reason: str = ""
+
+
+MODELS, SHOCKS = get_args(ModelName), get_args(DistributionName)
 
 
 class GarchVolatility:
@@ -101,6 +105,7 @@ class GarchVolatility:
     ('GARCH', 0.16)
     """
 
+    @checked(elsewhere=["model", "distribution"])
     def __init__(
         self,
         model: ModelName = "GARCH",
@@ -112,8 +117,13 @@ class GarchVolatility:
         periods_per_year: float = 252.0,
     ) -> None:
         for name, value, valid, limit in (
-            ("model", model, model in get_args(ModelName), "must be GARCH, GJR or EGARCH"),
-            ("distribution", distribution, distribution in get_args(DistributionName), "must be normal or t"),
+            ("model", model, str(model) in MODELS, "must be GARCH, GJR or EGARCH"),
+            (
+                "distribution",
+                distribution,
+                isinstance(distribution, str) and distribution in SHOCKS,
+                "must be normal or t",
+            ),
             ("window", window, window >= 50, "must be at least 50 bars"),
             ("refit_every", refit_every, refit_every >= 1, "must be at least 1 bar"),
             ("min_observations", min_observations, min_observations >= 20, "must be at least 20 bars"),
@@ -122,8 +132,8 @@ class GarchVolatility:
         ):
             if not valid:
                 raise PolicyError(f"GarchVolatility.{name} = {value!r} {limit}; correct it")
-        self._model: ModelName = model
-        self._distribution: DistributionName = distribution
+        self._model: ModelName = MODELS[MODELS.index(model)]
+        self._distribution: DistributionName = SHOCKS[SHOCKS.index(distribution)]
         self._window = window
         self._refit_every = refit_every
         self._min_observations = min_observations
@@ -150,6 +160,7 @@ class GarchVolatility:
         """Return the fitted recursion in use, in the unit of the returns; None while there is none."""
         return self._process
 
+    @checked
     def fit(self, returns: pd.Series | FloatArray | Sequence[float]) -> Self:
         """Forget everything and take in a whole history.
 
@@ -184,6 +195,7 @@ class GarchVolatility:
                 self._refit()
         return self
 
+    @checked
     def update(self, period_return: float) -> None:
         """Take in one bar: a constant-time step, and a fit if one is due.
 
@@ -217,6 +229,7 @@ class GarchVolatility:
             self._process, self._problem = fit.process, ""
             self._next_variance, self._sample_volatility = fit.next_variance, fit.residual_volatility
 
+    @checked
     def forecast(self, horizon: int = 1, annualized: bool = False) -> VolatilityForecast:
         """Forecast the volatility of the bars to come.
 
@@ -239,8 +252,8 @@ class GarchVolatility:
         """
         if not self._observations:
             raise DataError("volatility forecast before any return; call fit or update first")
-        if horizon < 1:
-            raise DataError(f"volatility forecast over {horizon} bars; ask for at least 1")
+        if not 1 <= horizon <= MOST_BARS:
+            raise DataError(f"volatility forecast over {horizon:,} bars; ask for at least 1, at most {MOST_BARS:,}")
         model, reason, variances = self._variances(horizon)
         total = float(variances.sum())
         if annualized:

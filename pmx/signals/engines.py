@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from pmx.arguments import checked
 from pmx.errors import SignalError
 from pmx.policy.problem import did_you_mean
 from pmx.signals.types import FallbackEngine, SignalEngine
@@ -26,6 +27,7 @@ _KEY = "signal_routing_config.engines"
 log = logging.getLogger("pmx.signals")
 
 
+@checked(elsewhere=["names"])
 def engines_of(
     policy: Policy,
     round_trip_cost: float | Mapping[str, float],
@@ -83,6 +85,7 @@ def engines_of(
     return engines
 
 
+@checked
 def fallback_of(
     policy: Policy, round_trip_cost: float | Mapping[str, float], *, api_key: str | Secret | None = None
 ) -> FallbackEngine | None:
@@ -132,6 +135,8 @@ def fallback_of(
 def _known(names: Iterable[str]) -> set[str]:
     if isinstance(names, str):
         raise SignalError(f"names of engines are the text {names!r}, not a list; write [{names!r}]")
+    if not isinstance(names, Iterable) or getattr(names, "ndim", 1) != 1:
+        raise SignalError(f"names of engines are a {type(names).__name__}, not a list; write ['time_series']")
     wanted: set[str] = set()
     for name in names:
         if not isinstance(name, str):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError, SignalError
 from pmx.policy.remedy import add_source
 from pmx.signals.routing import BudgetUse, Decision, Routing
@@ -80,6 +81,7 @@ class SignalRouter:
     [{'symbol': 'SPY', 'bucket': 'ts_core', 'kept': True, 'reason': 'buy'}]
     """
 
+    @checked
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._config = policy.signal_routing_config
@@ -87,6 +89,7 @@ class SignalRouter:
         self._bucket_order = {name: position for position, name in enumerate(self._buckets)}
         self._ranks: dict[tuple[str, str], _Rank] = {}
 
+    @checked(outside=["signals"])
     def route(
         self,
         signals: Iterable[Signal],
@@ -139,6 +142,7 @@ class SignalRouter:
         records.sort(key=self._record_order)
         return Routing(shares, tuple(records), tuple(uses))
 
+    @checked
     def silent(self, signals: Iterable[Signal], symbols: Iterable[str]) -> list[str]:
         """Return the symbols on which no source but fallbacks is above its thresholds, in their order.
 
@@ -150,6 +154,7 @@ class SignalRouter:
         spoken = {h.signal.symbol for h in self._hear(signals) if not h.dropped and not h.rank.fallback}
         return [symbol for symbol in symbols if symbol not in spoken]
 
+    @checked
     def hears(self, signal: Signal) -> bool:
         """Say whether a signal is above its source's thresholds and its bucket admits the symbol.
 
@@ -162,6 +167,7 @@ class SignalRouter:
         """
         return self._rank(signal.source, signal.symbol).admitted and not self._below_threshold(signal)
 
+    @checked
     def bucket_for(self, source: str, symbol: str) -> str | None:
         """Return the bucket that a source speaks for on a symbol, or None if that bucket does not admit it.
 

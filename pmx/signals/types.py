@@ -92,13 +92,20 @@ class Signal:
 
     def _store_number(self, name: str) -> None:
         value = getattr(self, name)
-        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, Real) or isinstance(value, bool) or not _finite(value):
             raise self._error(name, "must be a finite number", "drop the signal if the source has no such number")
         object.__setattr__(self, name, float(value))
 
     def _error(self, field: str, limit: str, remedy: str) -> SignalError:
         where = f"signal for {self.symbol!r} from {self.source!r}"
         return SignalError(f"{where}: {field} = {getattr(self, field)!r} {limit}; {remedy}")
+
+
+def _finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the range of floats
+        return False
 
 
 class SignalEngine(Protocol):

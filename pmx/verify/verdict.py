@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from errno import EINVAL
 from fractions import Fraction
 from os import PathLike
 from typing import Any, BinaryIO
@@ -127,9 +128,15 @@ def verify(path: str | PathLike[str]) -> Verdict:
     Raises
     ------
     OSError
-        When the file cannot be read.
+        When the file cannot be read, or what is given cannot be the name of one.
     """
-    with open(path, "rb") as file:
+    if not isinstance(path, str | PathLike):  # a whole number would be an open file, and close it
+        raise OSError(EINVAL, f"a {type(path).__name__} is no path; give the name of a journal")
+    try:
+        file = open(path, "rb")  # noqa: SIM115  closed below
+    except ValueError as error:
+        raise OSError(EINVAL, f"no file can have this name ({error}); give that of a journal") from error
+    with file:
         return _Reader(Verdict()).read(file)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError, InfeasibleError
 from pmx.monitoring.sequential.trial import Trial, with_full_investment
 from pmx.policy import Policy
@@ -132,6 +133,7 @@ def _summary_row(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+@checked
 def compare_sequential(
     policy: Policy,
     wishes: pd.Series | Mapping[str, float] | pd.DataFrame,

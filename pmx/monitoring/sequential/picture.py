@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.monitoring.sequential import svg
 from pmx.monitoring.sequential.comparison import FULLY_INVESTED, LIMITS_ONLY, SequentialComparison
 from pmx.monitoring.sequential.wording import basis_points, further, limits_overrun, share
@@ -42,6 +43,7 @@ class Bar:
     note: str = ""
 
 
+@checked
 def comparison_svg(comparison: SequentialComparison) -> str:
     """Return a picture of a comparison: what fails, how much distance the rest loses, which rules break, and when.
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 import pmx
+from pmx.arguments import checked
 from pmx.monitoring.page import figure, heading, page, paragraph, table
 from pmx.monitoring.sequential.comparison import AIMS, FULLY_INVESTED, LIMITS_ONLY, SequentialComparison
 from pmx.monitoring.sequential.picture import comparison_svg
@@ -26,6 +27,7 @@ WHAT_IT_IS = (
 )
 
 
+@checked
 def summary_table(comparison: SequentialComparison) -> pd.DataFrame:
     """Return one column for each aim and number of sweeps: what fails, and what the rest loses."""
     rows = _records(comparison.summary, comparison)
@@ -44,6 +46,7 @@ def summary_table(comparison: SequentialComparison) -> pd.DataFrame:
     return pd.DataFrame(lines, index=[_column(row) for row in rows]).T.rename_axis("figure")
 
 
+@checked
 def orders_table(comparison: SequentialComparison) -> pd.DataFrame:
     """Return the best order of each aim and number of sweeps."""
     rows = [
@@ -58,6 +61,7 @@ def orders_table(comparison: SequentialComparison) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["passes", "best order", "works for", "mean lost"])
 
 
+@checked
 def broken_table(comparison: SequentialComparison, most: int = 12) -> pd.DataFrame:
     """Return the rules that most tries break."""
     rows = [
@@ -67,6 +71,7 @@ def broken_table(comparison: SequentialComparison, most: int = 12) -> pd.DataFra
     return pd.DataFrame(rows, columns=["rule", "passes", "share of tries", "worst"])
 
 
+@checked
 def overrun_table(comparison: SequentialComparison) -> pd.DataFrame:
     """Return how tries fare by the number of limits that the wish overruns."""
     rows = [
@@ -86,6 +91,7 @@ def overrun_table(comparison: SequentialComparison) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+@checked
 def verdict(comparison: SequentialComparison) -> str:
     """Return the comparison in a few sentences."""
     rows = {(row["aim"], row["sweeps"]): row for row in comparison.summary.reset_index().to_dict("records")}
@@ -119,6 +125,7 @@ def verdict(comparison: SequentialComparison) -> str:
     return ". ".join(words) + "."
 
 
+@checked
 def not_rescaled(comparison: SequentialComparison, most: int = 3) -> str:
     """Return why wishes have no fully invested half, and the rules that most often stand against it; else nothing."""
     left_out = comparison.forbidden
@@ -137,6 +144,7 @@ def _losses(row: Mapping[Any, Any]) -> str:
     return f"on average {mean} and at worst {most} further from the wish than the joint answer"
 
 
+@checked
 def comparison_html(comparison: SequentialComparison, title: str) -> str:
     """Return a comparison as one HTML page that loads nothing from elsewhere."""
     body = [

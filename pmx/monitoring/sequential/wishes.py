@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 from pmx.policy import Policy
 
@@ -16,6 +17,7 @@ EAGERNESS = 2.0
 SHORT = 0.25
 
 
+@checked
 def random_wishes(policy: Policy, portfolios: int, seed: int = 0) -> pd.DataFrame:
     """Return wishes near the policy's own budgets, fully invested.
 

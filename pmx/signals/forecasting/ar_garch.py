@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked, require_count
 from pmx.errors import SignalError
 from pmx.risk import RISKMETRICS_DECAY, ArchFit, BadFit, EwmaVariance, fit_arch, out_of_range
 from pmx.signals.forecasting.residuals import NO_VARIATION, ljung_box
-from pmx.signals.forecasting.types import FittedForecaster, Forecast
+from pmx.signals.forecasting.types import MOST_AHEAD, FittedForecaster, Forecast
 
 FloatArray = npt.NDArray[np.float64]
 VolatilityModel = Literal["GARCH", "GJR", "EGARCH"]
@@ -25,6 +26,7 @@ HAR_SPANS = (1, 5, 22)
 _ROUNDING = 1e-9
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class ArGarch:
     r"""Forecast with an AR(p) mean and a GARCH-type variance, fitted jointly by maximum likelihood.
@@ -67,6 +69,7 @@ class ArGarch:
     distribution: Distribution = "normal"
     name: str = "ar_garch"
 
+    @checked
     def fit(self, returns: FloatArray) -> FittedForecaster:
         """Fit to ``returns``, shape (T,); raise a SignalError if they are fewer than 20 + lags."""
         returns = _long_enough(returns, 20 + self.lags)
@@ -76,11 +79,14 @@ class ArGarch:
         mean = _least_squares_mean(returns, self.lags) if isinstance(fit, BadFit) else fit.mean
         return FittedAutoregression(self.name, returns, mean, fit)
 
+    @checked
     def forecast(self, returns: FloatArray, horizon: int) -> Forecast:
         """Fit to ``returns`` and forecast the ``horizon`` bars after them."""
+        require_count("horizon", horizon, most=MOST_AHEAD)
         return self.fit(returns).forecast(horizon)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class HarGarch:
     r"""Forecast with a heterogeneous autoregressive mean and a GARCH-type variance.
@@ -111,6 +117,7 @@ class HarGarch:
     distribution: Distribution = "normal"
     name: str = "har_garch"
 
+    @checked
     def fit(self, returns: FloatArray) -> FittedForecaster:
         """Fit to ``returns``, shape (T,); raise a SignalError if they are fewer than 66."""
         longest = HAR_SPANS[-1]
@@ -125,8 +132,10 @@ class HarGarch:
         residuals = returns[longest:] - mean[0] - past @ np.array(mean[1:])
         return FittedAutoregression(self.name, returns, mean, fit_arch(residuals, self.volatility, self.distribution))
 
+    @checked
     def forecast(self, returns: FloatArray, horizon: int) -> Forecast:
         """Fit to ``returns`` and forecast the ``horizon`` bars after them."""
+        require_count("horizon", horizon, most=MOST_AHEAD)
         return self.fit(returns).forecast(horizon)
 
 

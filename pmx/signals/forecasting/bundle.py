@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pmx.arguments import checked
 from pmx.signals.forecasting.types import Forecast
 
 #: Half-width of the 90 % interval of a normal distribution, in standard deviations.
 NORMAL_REACH_90 = 1.6448536269514722
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Hold when members are fitted and what their weights rest on; all in bars of the series' own.
@@ -41,6 +43,7 @@ class Schedule:
     weight_shrinkage: float = 0.5
     evidence: float = 0.0
 
+    @checked
     def fit_at_or_before(self, bar: int) -> int:
         """Return the bar of the last fit at ``bar`` or before it, at least that of the first."""
         past_first = max(bar - self.min_observations, 0)

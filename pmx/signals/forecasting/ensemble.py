@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked
+from pmx.errors import DataError
 from pmx.signals.forecasting.bundle import NORMAL_REACH_90, Diagnostics, ForecastBundle, Schedule
 from pmx.signals.forecasting.evidence import credibility, profit_t_statistic
 from pmx.signals.forecasting.fitting import Fit, reason_of
@@ -80,6 +82,7 @@ class Ensemble:
     ([250, 300, 350, 400], {'singular_spectrum': 0.41, 'theta': 0.59})
     """
 
+    @checked
     def __init__(self, members: Sequence[Forecaster], schedule: Schedule, label: str = "series") -> None:
         self._names = tuple(member.name for member in members)
         self._schedule = schedule
@@ -99,6 +102,7 @@ class Ensemble:
         """Say whether the first fit has been made."""
         return self._last_fit > 0
 
+    @checked
     def extend(self, returns: Sequence[float]) -> None:
         """Take in the returns of the bars since the last; then `accept` what is `due`."""
         self._returns.extend(returns)
@@ -113,8 +117,12 @@ class Ensemble:
         bars = range(begin, self.observations + 1, schedule.refit_every)
         return {bar: np.array(self._returns[max(0, bar - schedule.window) : bar]) for bar in bars}
 
+    @checked
     def accept(self, fits: Mapping[int, Sequence[Fit]]) -> None:
         """Come up to the last return, with the fits that were due."""
+        for bar, made in fits.items():
+            if len(made) != len(self._names):
+                raise DataError(f"bar {bar} has {len(made)} fits; give one for each of {len(self._names)} members")
         while self._bar < self.observations:
             self._bar += 1
             self._advance(self._returns[self._bar - 1])

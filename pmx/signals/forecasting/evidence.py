@@ -7,12 +7,15 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked, require_shape
+
 FloatArray = npt.NDArray[np.float64]
 
 #: Bars of profit below which nothing is concluded.
 LEAST_BARS = 60
 
 
+@checked
 def profit_t_statistic(means: FloatArray, variances: FloatArray, returns: FloatArray) -> float:
     r"""Return the t statistic of the profit of having followed past forecasts.
 
@@ -52,7 +55,12 @@ def profit_t_statistic(means: FloatArray, variances: FloatArray, returns: FloatA
     >>> seen > 10.0
     True
     """
+    require_shape("means", means, (None, None), "one row for each bar, one column for each bar ahead")
+    require_shape("variances", variances, means.shape, "one for each mean")
+    require_shape("returns", returns, means.shape[:1], "one for each row of means")
     horizon = means.shape[1]
+    if horizon == 0:
+        return math.nan
     bars = len(means) - horizon + 1  # at which h forecasts are held
     if bars < LEAST_BARS:
         return math.nan
@@ -67,6 +75,7 @@ def profit_t_statistic(means: FloatArray, variances: FloatArray, returns: FloatA
     return float(profits.sum()) / math.sqrt(float(np.sum(profits**2)))
 
 
+@checked
 def credibility(t_statistic: float, threshold: float) -> float:
     r"""Return how much of a forecast mean to believe.
 

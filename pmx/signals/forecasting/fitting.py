@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked
 from pmx.errors import SignalError
 from pmx.signals.forecasting.types import FittedForecaster, Forecast, Forecaster, RefittableForecaster
 
@@ -29,6 +30,7 @@ class Fit(NamedTuple):
     reason: str
 
 
+@checked
 def fit_members(members: Sequence[Forecaster], returns: FloatArray) -> tuple[Fit, ...]:
     """Fit every member to ``returns``; one that fails takes nobody with it.
 
@@ -116,12 +118,14 @@ class Fitter:
         Show a progress bar for long work, on standard error where that is a terminal.
     """
 
+    @checked
     def __init__(self, members: Sequence[Forecaster], workers: int = 1, progress: bool = False) -> None:
         self._members = tuple(members)
         self._workers = workers
         self._progress = progress
         self._pool: Executor | None = None
 
+    @checked
     def fit(self, histories: Sequence[FloatArray]) -> list[tuple[Fit, ...]]:
         """Return what the members made of each history, in their order."""
         done: Iterable[tuple[Fit, ...]]

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked, require_shape
+from pmx.errors import DataError
 from pmx.signals.forecasting.types import Forecast
 
 FloatArray = npt.NDArray[np.float64]
@@ -16,6 +18,7 @@ FloatArray = npt.NDArray[np.float64]
 _STEPS, _TOLERANCE = 500, 1e-10
 
 
+@checked
 def crps_weights(means: FloatArray, variances: FloatArray, outcomes: FloatArray) -> FloatArray:
     r"""Return the weights whose normal mixture would have had the least CRPS.
 
@@ -50,6 +53,11 @@ def crps_weights(means: FloatArray, variances: FloatArray, outcomes: FloatArray)
     >>> bool(crps_weights(means, np.full((400, 2), [0.01, 1.0]), outcomes)[0] > 0.9)
     True
     """
+    require_shape("means", means, (None, None), "one row for each origin, one column for each member")
+    require_shape("variances", variances, means.shape, "one for each mean")
+    require_shape("outcomes", outcomes, means.shape[:1], "one for each origin")
+    if not means.size:
+        raise DataError("there is no origin, or no member; give one of each at least")
     unit = np.sqrt(variances).mean(axis=1)
     means, variances = means / unit[:, None], variances / unit[:, None] ** 2
     misses = _mean_absolute(means - (outcomes / unit)[:, None], variances).mean(axis=0)
@@ -104,6 +112,7 @@ def shrunk(weights: FloatArray, shrinkage: float) -> FloatArray:
     return (1.0 - shrinkage) * weights + shrinkage / weights.size
 
 
+@checked
 def mixture(forecasts: Sequence[Forecast], weights: Sequence[float], model: str) -> Forecast:
     r"""Return the mean and variance of the mixture of several forecasts.
 
@@ -132,6 +141,10 @@ def mixture(forecasts: Sequence[Forecast], weights: Sequence[float], model: str)
     >>> both.mean.round(6).tolist(), both.variance.round(6).tolist()
     ([0.02], [0.0002])
     """
+    if not forecasts or len(weights) != len(forecasts):
+        raise DataError(f"{len(forecasts)} forecasts and {len(weights)} weights; give one for each, at least one")
+    if len({forecast.horizon for forecast in forecasts}) > 1:
+        raise DataError("the forecasts cover different numbers of bars; give those of one horizon")
     mean, variance = mixture_of_paths(forecasts, weights)
     _, total = mixture_of_totals([f.total_mean for f in forecasts], [f.total_variance for f in forecasts], weights)
     tail = sum(w / f.degrees_of_freedom for w, f in zip(weights, forecasts, strict=True))

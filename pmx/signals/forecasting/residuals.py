@@ -7,6 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked
 from pmx.errors import SignalError
 from pmx.risk import VarianceProcess
 
@@ -125,6 +126,7 @@ class ResidualVariance:
         return self._process.path(self._variance, horizon)
 
 
+@checked
 def ljung_box(standardized: FloatArray, lags: int = 10) -> float:
     r"""Return the p-value of the Ljung–Box test for autocorrelation.
 

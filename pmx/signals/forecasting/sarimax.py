@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked, require_count
 from pmx.errors import SignalError
 from pmx.signals.forecasting.residuals import ResidualVariance, checked_history, ljung_box
-from pmx.signals.forecasting.types import FittedForecaster, Forecast
+from pmx.signals.forecasting.types import MOST_AHEAD, FittedForecaster, Forecast
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -21,6 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 _ROOT_LIMIT = 1.0 - 1e-6
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Sarimax:
     r"""Forecast returns with a stationary seasonal ARMA model.
@@ -58,13 +60,16 @@ class Sarimax:
     period: int = 5
     name: str = "sarimax"
 
+    @checked
     def fit(self, returns: FloatArray) -> FittedForecaster:
         """Fit to ``returns``, shape (T,), T ≥ 50 + 3 s; raise a SignalError if that fails."""
         returns = checked_history(returns, 50 + 3 * self.period)
         return FittedSarimax(self, returns)
 
+    @checked
     def forecast(self, returns: FloatArray, horizon: int) -> Forecast:
         """Fit to ``returns`` and forecast the ``horizon`` bars after them."""
+        require_count("horizon", horizon, most=MOST_AHEAD)
         return self.fit(returns).forecast(horizon)
 
 

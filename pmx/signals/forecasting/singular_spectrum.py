@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked, require_count
 from pmx.errors import SignalError
 from pmx.signals.forecasting.residuals import ResidualVariance, checked_history, ljung_box
-from pmx.signals.forecasting.types import FittedForecaster, Forecast
+from pmx.signals.forecasting.types import MOST_AHEAD, FittedForecaster, Forecast
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -19,6 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 _VERTICAL = 1.0 - 1e-6
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class SingularSpectrum:
     r"""Forecast returns by the linear recurrence of their leading singular vectors.
@@ -69,12 +71,15 @@ class SingularSpectrum:
     most: int = 10
     name: str = "singular_spectrum"
 
+    @checked
     def fit(self, returns: FloatArray) -> FittedForecaster:
         """Fit to ``returns``, shape (T,), T ≥ 3 L; raise a SignalError if that fails."""
         return FittedSpectrum(self, checked_history(returns, 3 * self.length))
 
+    @checked
     def forecast(self, returns: FloatArray, horizon: int) -> Forecast:
         """Fit to ``returns`` and forecast the ``horizon`` bars after them."""
+        require_count("horizon", horizon, most=MOST_AHEAD)
         return self.fit(returns).forecast(horizon)
 
 

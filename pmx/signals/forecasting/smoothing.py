@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked, require_count
 from pmx.signals.forecasting.residuals import ResidualVariance, checked_history, ljung_box
-from pmx.signals.forecasting.types import FittedForecaster, Forecast
+from pmx.signals.forecasting.types import MOST_AHEAD, FittedForecaster, Forecast
 
 FloatArray = npt.NDArray[np.float64]
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Theta:
     r"""Forecast the log price by simple exponential smoothing with half of its fitted trend as drift.
@@ -50,12 +52,15 @@ class Theta:
 
     name: str = "theta"
 
+    @checked
     def fit(self, returns: FloatArray) -> FittedForecaster:
         """Fit to ``returns``, shape (T,), T ≥ 30; raise a SignalError if that fails."""
         return FittedTheta(self.name, checked_history(returns, 30))
 
+    @checked
     def forecast(self, returns: FloatArray, horizon: int) -> Forecast:
         """Fit to ``returns`` and forecast the ``horizon`` bars after them."""
+        require_count("horizon", horizon, most=MOST_AHEAD)
         return self.fit(returns).forecast(horizon)
 
 

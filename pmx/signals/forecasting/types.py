@@ -12,11 +12,16 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked
 from pmx.errors import SignalError
 
 FloatArray = npt.NDArray[np.float64]
 
+#: Bars ahead at most, ten years of days: what a forecast holds grows with their square.
+MOST_AHEAD = 2_520
 
+
+@checked
 @dataclass(frozen=True, slots=True)
 class Forecast:
     r"""Hold one model's opinion of the returns of the bars to come, validated when it is made.

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from pmx.arguments import checked
 from pmx.signals.language_model.refusal import Refused
 
 #: Digits of an integer that may be worth reading.
@@ -33,6 +34,7 @@ class Opinion:
     confidence: float
 
 
+@checked
 def opinions_from(body: bytes, asked: Collection[str], max_edge: float) -> list[Opinion]:
     """Read a chat completion whose message is the JSON that was asked for.
 

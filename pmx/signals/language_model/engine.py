@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError, SignalError
 from pmx.signals.edge import RoundTripCosts, edge_signal
 from pmx.signals.language_model.answer import Opinion, opinions_from
@@ -90,6 +91,7 @@ class LanguageModelFallback:
     'prices end on 2020-05-05, which is the past: a language model has read what came after'
     """
 
+    @checked
     def __init__(
         self,
         config: LanguageModelEngine,
@@ -126,6 +128,7 @@ class LanguageModelFallback:
         """Return, for each symbol of the last call, "signal" or why there is none."""
         return dict(self._status)
 
+    @checked
     def signals_for(self, prices: pd.DataFrame, symbols: Sequence[str]) -> list[Signal]:
         """Return signals for symbols on which every other engine is silent.
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pmx.arguments import checked
 from pmx.errors import SignalError
 from pmx.signals.language_model.connection import Connection
 from pmx.signals.language_model.http_answer import read_answer
@@ -36,6 +37,7 @@ class Endpoint:
     path: str
 
     @classmethod
+    @checked
     def parse(cls, url: str, *, with_key: bool) -> Endpoint:
         """Read the base address of an OpenAI-compatible server.
 

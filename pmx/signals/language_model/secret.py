@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
+from pmx.arguments import checked
 from pmx.errors import SignalError
 
 #: Visible ASCII: nothing else belongs into a header, least of all a line break.
@@ -40,6 +41,7 @@ class Secret:
 
     __slots__ = ("__key",)
 
+    @checked
     def __init__(self, key: str) -> None:
         if not isinstance(key, str) or not _KEY.fullmatch(key):
             del key  # a key with a blank too many is still a key
@@ -50,6 +52,7 @@ class Secret:
         self.__key = key
 
     @classmethod
+    @checked
     def from_file(cls, path: str | Path) -> Secret:
         """Read a key from a file that holds nothing else; blanks and line breaks around it are dropped.
 

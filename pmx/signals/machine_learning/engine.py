@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError, SignalError
 from pmx.signals.edge import RoundTripCosts, edge_signal
 from pmx.signals.growing import GrowingHistory
-from pmx.signals.machine_learning.estimator import Estimator, boosted_trees, checked, fitted, predictions
+from pmx.signals.machine_learning.estimator import Estimator, boosted_trees, checked_estimator, fitted, predictions
 from pmx.signals.machine_learning.features import SymbolBars, labelled_bars
 from pmx.signals.machine_learning.walk_forward import NO_SKILL, Skill, walk_forward_skill
 from pmx.signals.types import Signal
@@ -134,6 +135,7 @@ class MachineLearningSecondary:
     ('JUMPY', -1, True)
     """
 
+    @checked(elsewhere=["estimator"])
     def __init__(
         self,
         config: MachineLearningEngine,
@@ -145,7 +147,7 @@ class MachineLearningSecondary:
         self._config = config
         self._source = source
         self._round_trip = RoundTripCosts(round_trip_cost)
-        self._estimator = boosted_trees(config) if estimator is None else checked(estimator)
+        self._estimator = boosted_trees(config) if estimator is None else checked_estimator(estimator)
         self._history = GrowingHistory()
         self._start(pd.Index([]))
         self._verdicts: list[_Verdict] = []
@@ -160,6 +162,7 @@ class MachineLearningSecondary:
         """Return the bars that a forecast covers."""
         return self._config.horizon
 
+    @checked
     def signals(self, prices: pd.DataFrame) -> list[Signal]:
         """Return the signals known at the last row of ``prices``.
 

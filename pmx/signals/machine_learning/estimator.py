@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked
 from pmx.errors import SignalError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Estimator(Protocol):
         ...
 
 
+@checked
 def boosted_trees(config: MachineLearningEngine) -> Estimator:
     """Return gradient-boosted trees, seeded and without early stopping, so that a fit is a function of its data.
 
@@ -70,7 +72,7 @@ def boosted_trees(config: MachineLearningEngine) -> Estimator:
     return trees
 
 
-def checked(estimator: Estimator) -> Estimator:
+def checked_estimator(estimator: Estimator) -> Estimator:
     """Return an estimator that can learn and predict.
 
     Raises
@@ -80,7 +82,7 @@ def checked(estimator: Estimator) -> Estimator:
 
     Examples
     --------
-    >>> checked("trees")
+    >>> checked_estimator("trees")
     Traceback (most recent call last):
     ...
     pmx.errors.SignalError: estimator 'trees' has no fit(X, y) and predict(X); give it both

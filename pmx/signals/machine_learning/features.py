@@ -8,6 +8,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from pmx.arguments import checked, require_count
+from pmx.errors import DataError
+
+#: Past returns among the features, at most.
+MOST_LAGS = 1_000
 #: Bars over which momentum is measured; the longest is also that of the fall from the high.
 MOMENTUM = (5, 21, 63)
 #: Returns that a symbol must have shown before it has features.
@@ -16,6 +21,7 @@ WARM_UP = max(MOMENTUM)
 DECAYS = (0.80, 0.94, 0.985)
 
 
+@checked
 def feature_names(lags: int) -> tuple[str, ...]:
     """Return the names of the columns of a feature matrix.
 
@@ -24,6 +30,7 @@ def feature_names(lags: int) -> tuple[str, ...]:
     >>> feature_names(2)[:3], len(feature_names(2))
     (('lag_1', 'lag_2', 'momentum_5'), 11)
     """
+    require_count("lags", lags, most=MOST_LAGS, unit="lags")
     return (
         *(f"lag_{k}" for k in range(1, lags + 1)),
         *(f"momentum_{bars}" for bars in MOMENTUM),
@@ -74,7 +81,9 @@ class SymbolBars:
     True
     """
 
+    @checked
     def __init__(self, lags: int) -> None:
+        require_count("lags", lags, most=MOST_LAGS, unit="lags")
         self._lags = lags
         self._variances = [math.nan] * len(DECAYS)
         self._returns: deque[float] = deque(maxlen=lags)
@@ -84,10 +93,13 @@ class SymbolBars:
         self.features: list[tuple[float, ...] | None] = []
         self.volatilities: list[float] = []
 
+    @checked
     def push(self, row: int, close: float, date: pd.Timestamp) -> None:
         """Take in a row of the table, with NaN where the symbol has no close on it."""
         if math.isnan(close):
             return
+        if not 0.0 < close < math.inf:
+            raise DataError(f"close of row {row} is {close}, must be a finite number > 0; correct it")
         if self.closes:
             value = math.log(close / self.closes[-1])
             self._returns.appendleft(value)
@@ -102,8 +114,13 @@ class SymbolBars:
         self.volatilities.append(math.sqrt(self._variances[1]))
         self.features.append(self._describe(date))
 
+    @checked
     def label(self, bar: int, horizon: int) -> float:
         r"""Return :math:`\log(p_{t+h} / p_t) / (\sigma_t \sqrt h)`, known only at the close of bar t + h."""
+        require_count("bar", bar, least=0, most=len(self.closes) - 1, unit="(a bar of the symbol)")
+        require_count("horizon", horizon, most=max(len(self.closes) - 1 - bar, 1))
+        if not self.volatilities[bar] > 0.0 or bar + horizon >= len(self.closes):
+            raise DataError(f"bar {bar} has no label over {horizon} bars yet; give one that has a volatility")
         move = math.log(self.closes[bar + horizon] / self.closes[bar])
         return move / (self.volatilities[bar] * math.sqrt(horizon))
 

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked, require_count, require_shape
+
+#: Folds at most.
+MOST_FOLDS = 1_000
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 #: Fits on one set of samples and predicts the others: (X, y, X of the others) to predictions.
 FitPredict = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 
 
+@checked
 def walk_forward_folds(
     start: IntArray, end: IntArray, folds: int, embargo: int = 0
 ) -> Iterator[tuple[IntArray, IntArray]]:
@@ -56,6 +61,9 @@ def walk_forward_folds(
     [0 1 2] [4 5]
     [0 1 2 3 4] [6 7]
     """
+    require_count("folds", folds, most=MOST_FOLDS, unit="folds")
+    require_shape("start", start, (None,), "one row for each sample")
+    require_shape("end", end, start.shape, "one row for each sample")
     runs = np.array_split(np.unique(start), folds + 1)
     for run in runs[1:]:
         if not run.size:
@@ -107,6 +115,7 @@ class Skill:
 NO_SKILL = Skill(0, 0.0, 0.0, math.nan, math.nan)
 
 
+@checked
 def skill_of(start: IntArray, label: FloatArray, predicted: FloatArray, horizon: int) -> Skill:
     """Judge predictions against what came.
 
@@ -136,6 +145,10 @@ def skill_of(start: IntArray, label: FloatArray, predicted: FloatArray, horizon:
     >>> round(skill.slope, 1), skill.t_statistic > 5.0
     (0.5, True)
     """
+    require_shape("start", start, (None,), "one row for each sample")
+    require_shape("label", label, start.shape, "one for each sample")
+    require_shape("predicted", predicted, start.shape, "one for each sample")
+    require_count("horizon", horizon)
     power = float(predicted @ predicted)
     if not power > 0.0:
         return NO_SKILL
@@ -157,6 +170,7 @@ def skill_of(start: IntArray, label: FloatArray, predicted: FloatArray, horizon:
     )
 
 
+@checked
 def walk_forward_skill(
     fit_predict: FitPredict,
     features: FloatArray,
@@ -199,6 +213,9 @@ def walk_forward_skill(
     >>> skill.samples, 0.8 < skill.slope < 1.2
     (480, True)
     """
+    require_shape("start", start, (None,), "one row for each sample")
+    require_shape("label", label, start.shape, "one for each sample")
+    require_shape("features", features, (*start.shape, None), "one row for each sample, one column for each feature")
     tested, predictions = [], []
     for train, test in walk_forward_folds(start, end, folds, embargo):
         tested.append(test)

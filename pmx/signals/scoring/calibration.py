@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError, SignalError
 
 FloatArray = npt.NDArray[np.float64]
+#: Rows of a table at most.
+MOST_ROWS = 10_000
 Method = Literal["isotonic", "platt"]
 
 #: Odds are taken of confidences no closer to 0 and 1 than this.
@@ -48,6 +51,7 @@ class Calibration:
     intercept: float
     observations: int
 
+    @checked
     def __call__(self, confidence: npt.ArrayLike) -> FloatArray:
         """Return calibrated confidences, in [0, 1]."""
         stated = np.asarray(confidence, dtype=np.float64)
@@ -56,6 +60,7 @@ class Calibration:
         return _platt_map(np.clip(stated, self.knots[0], self.knots[-1]), self.slope, self.intercept)
 
 
+@checked(elsewhere=["method"])
 def fit_calibration(
     confidence: npt.ArrayLike, right: npt.ArrayLike, method: Method = "isotonic", *, overlap: float = 1.0
 ) -> Calibration:
@@ -113,7 +118,7 @@ def fit_calibration(
     True
     """
     stated, outcome = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=bool)
-    if method not in get_args(Method):
+    if not isinstance(method, str) or method not in get_args(Method):
         raise DataError(f"calibration method is {method!r}; choose one of {', '.join(get_args(Method))}")
     if not 1.0 <= overlap < np.inf:
         raise DataError(f"overlap is {overlap!r}; outcomes that share no bars have an overlap of 1, others more")
@@ -173,6 +178,7 @@ def _platt_map(stated: FloatArray, slope: float, intercept: float) -> FloatArray
     return value
 
 
+@checked
 def reliability_table(confidence: npt.ArrayLike, right: npt.ArrayLike, bins: int | None = None) -> pd.DataFrame:
     r"""Set what was stated beside what came true, in bins of equally many statements.
 
@@ -212,8 +218,8 @@ def reliability_table(confidence: npt.ArrayLike, right: npt.ArrayLike, bins: int
     _check(stated, outcome)
     if bins is None:
         bins = min(_MOST_BINS, max(1, stated.size // _IN_A_BIN))
-    if bins < 1:
-        raise DataError(f"{bins} bins; a table has 1 or more")
+    if not 1 <= bins <= MOST_ROWS:
+        raise DataError(f"{bins:,} bins; a table has 1 or more, at most {MOST_ROWS:,}")
     order = np.argsort(stated, kind="stable")
     stated, outcome = stated[order], outcome[order]
     cuts = [0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
@@ -41,6 +42,7 @@ class DieboldMariano:
     observations: int
 
 
+@checked
 def diebold_mariano(loss: npt.ArrayLike, baseline_loss: npt.ArrayLike, overlap: int = 1) -> DieboldMariano:
     r"""Test whether two forecasts of the same outcomes lost equally much.
 

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pmx.arguments import checked, require_count, require_shape
 from pmx.errors import SignalError
 from pmx.risk import RISKMETRICS_DECAY, EwmaVariance
-from pmx.signals.forecasting.types import Forecast
+from pmx.signals.forecasting.types import MOST_AHEAD, Forecast
 from pmx.signals.scoring.comparison import DieboldMariano, diebold_mariano
 from pmx.signals.scoring.proper import crps, log_score, pit
 
@@ -124,6 +125,7 @@ class Forecasts:
         """Return the share of right signs among the `signed` ones; NaN where there are none."""
         return float(self.right[self.signed].mean()) if self.signed.any() else math.nan
 
+    @checked
     def coverage(self, level: float) -> float:
         """Return the share of outcomes inside the central interval of that probability."""
         return float((np.abs(self.pit - 0.5) <= 0.5 * level).mean())
@@ -138,6 +140,7 @@ class Forecasts:
         inside = (low <= self.outcome) & (self.outcome <= high)
         return float(inside[given].mean()) if given.any() else math.nan
 
+    @checked
     def against(self, baseline: Forecasts) -> tuple[DieboldMariano, DieboldMariano]:
         """Test CRPS and squared error against another model's forecasts of the same outcomes.
 
@@ -155,6 +158,7 @@ class Forecasts:
             diebold_mariano(self.squared_error, baseline.squared_error, overlap),
         )
 
+    @checked
     def only(self, keep: npt.NDArray[np.bool_]) -> Forecasts:
         """Return some of the forecasts."""
         columns = ("dates", "mean", "volatility", "degrees_of_freedom", "outcome", "confidence")
@@ -189,11 +193,15 @@ class RandomWalk:
 
     name = "random walk"
 
+    @checked
     def __init__(self, decay: float = RISKMETRICS_DECAY) -> None:
         self._decay = decay
 
+    @checked
     def forecast(self, returns: FloatArray, horizon: int) -> Forecast:
         """Return the forecast of the next bars; see `Forecaster`."""
+        require_count("horizon", horizon, most=MOST_AHEAD)
+        require_shape("returns", returns, (None,), "one return a bar")
         if len(returns) < LEAST_RETURNS:
             raise SignalError(f"{self.name}: {len(returns)} returns, {LEAST_RETURNS} needed; give a longer history")
         ewma = EwmaVariance(self._decay)

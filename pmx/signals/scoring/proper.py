@@ -9,12 +9,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pmx.arguments import checked
 from pmx.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
 Numbers = npt.ArrayLike
 
 
+@checked
 def crps(outcome: Numbers, mean: Numbers, volatility: Numbers, degrees_of_freedom: Numbers = np.inf) -> FloatArray:
     r"""Return the continuous ranked probability score; lower is better, 0 is perfect.
 
@@ -71,6 +73,7 @@ def crps(outcome: Numbers, mean: Numbers, volatility: Numbers, degrees_of_freedo
     return score
 
 
+@checked
 def log_score(outcome: Numbers, mean: Numbers, volatility: Numbers, degrees_of_freedom: Numbers = np.inf) -> FloatArray:
     r"""Return the negative logarithm of the forecast density at what happened; lower is better.
 
@@ -98,6 +101,7 @@ def log_score(outcome: Numbers, mean: Numbers, volatility: Numbers, degrees_of_f
     return score
 
 
+@checked
 def pit(outcome: Numbers, mean: Numbers, volatility: Numbers, degrees_of_freedom: Numbers = np.inf) -> FloatArray:
     """Return the probability integral transform, F(outcome), in [0, 1].
 
@@ -125,6 +129,7 @@ def pit(outcome: Numbers, mean: Numbers, volatility: Numbers, degrees_of_freedom
     return _distribution(z, df, normal)
 
 
+@checked
 def quantile(
     probability: Numbers, mean: Numbers, volatility: Numbers, degrees_of_freedom: Numbers = np.inf
 ) -> FloatArray:
@@ -148,6 +153,14 @@ def quantile(
     _, scale, df, normal = _standardised(mean, mean, volatility, degrees_of_freedom)
     finite = np.where(normal, 5.0, df)
     p = np.asarray(probability, dtype=np.float64)
+    if not ((p >= 0.0) & (p <= 1.0)).all():
+        raise DataError(f"a probability is {p[~((p >= 0.0) & (p <= 1.0))].flat[0]}; it must lie in (0, 1)")
+    try:
+        np.broadcast_shapes(p.shape, scale.shape)
+    except ValueError:
+        raise DataError(
+            f"probability and forecast have the shapes {p.shape} and {scale.shape}; give one of each, or one for all"
+        ) from None
     value: FloatArray = np.asarray(mean) + scale * np.where(normal, ndtri(p), stdtrit(finite, p))
     return value
 
@@ -156,9 +169,14 @@ def _standardised(
     outcome: Numbers, mean: Numbers, volatility: Numbers, degrees_of_freedom: Numbers
 ) -> tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.bool_]]:
     """Return (z, scale, degrees of freedom, whether normal)."""
-    y, mu, sigma, df = np.broadcast_arrays(
-        *(np.asarray(values, dtype=np.float64) for values in (outcome, mean, volatility, degrees_of_freedom))
-    )
+    given = [np.asarray(values, dtype=np.float64) for values in (outcome, mean, volatility, degrees_of_freedom)]
+    try:
+        y, mu, sigma, df = np.broadcast_arrays(*given)
+    except ValueError:
+        shapes = ", ".join(str(values.shape) for values in given)
+        raise DataError(
+            f"what happened and the forecasts of it have the shapes {shapes}; give one of each, or one number for all"
+        ) from None
     if not (sigma > 0.0).all():
         raise DataError(f"volatility of a forecast is {sigma.min():.3g}; it must be above 0: leave such forecasts out")
     if not (df > 2.0).all():

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pmx.arguments import checked
 from pmx.errors import DataError, SignalError
 from pmx.signals.forecasting import ForecastBundle
 from pmx.signals.forecasting.types import Forecaster
@@ -47,6 +48,7 @@ class ForecastingEngine(Protocol):
         ...
 
 
+@checked
 def walk_forecaster(
     forecaster: Forecaster,
     returns: pd.Series,
@@ -112,6 +114,7 @@ def walk_forecaster(
     return walk.forecasts(rows)
 
 
+@checked
 def walk_engine(
     engine: ForecastingEngine,
     prices: pd.DataFrame,
