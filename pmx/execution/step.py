@@ -21,6 +21,7 @@ from pmx.execution.desk import Desk
 from pmx.execution.history import History
 from pmx.execution.oversight import strictest
 from pmx.portfolio import Date, PortfolioSnapshot, compute_nav, require_currency
+from pmx.portfolio.moments import check_age, timestamp
 from pmx.projection import Allocation
 from pmx.signals import Routing, Signal
 from pmx.signals.success import Verdict
@@ -43,12 +44,15 @@ class Holdings:
         Return of each bucket on its own capital since the last cycle; a bucket that held nothing is absent.
     currency : str or None
         Of NAV, where it is known.
+    as_of : Timestamp or None
+        The moment of the snapshot, where it is known.
     """
 
     nav: float
     weights: Array
     bucket_returns: Mapping[str, float]
     currency: str | None = None
+    as_of: pd.Timestamp | None = None
 
     @classmethod
     @checked(outside=["prices"])
@@ -87,7 +91,7 @@ class Holdings:
             row = desk.row_of(bucket, symbol)
             if row is not None:
                 weights[row] += weight
-        return cls(float(nav), weights, dict(bucket_returns or {}), nav.currency)
+        return cls(float(nav), weights, dict(bucket_returns or {}), nav.currency, snapshot.as_of)
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,7 @@ def step(
     """
     require_currency(holdings.currency, desk.policy)
     known = History.of(prices)
+    _require_fresh(holdings.as_of, known.now, desk.policy.execution.max_fx_age_days)
     desk.observe(known, holdings.bucket_returns)
     buckets, scales = desk.buckets, desk.scaler.scale_array()
     covariance, unknown = desk.risk_view()
@@ -214,6 +219,13 @@ def step(
         allocation = desk.projector.project(targets, **inputs)
     weights = _in_order(allocation, desk.index)
     return Step(known.now, holdings.nav, routing, allocation, weights, scales, buckets, verdicts, shut, tuple(signals))
+
+
+def _require_fresh(held_at: pd.Timestamp | None, now: Any, max_age_days: int) -> None:
+    """Refuse to decide on closes that are too old for the snapshot that was valued."""
+    last = timestamp(pd.Timestamp(now), "last row of prices") if isinstance(now, date | np.datetime64) else None
+    if held_at is not None and last is not None and last <= held_at:
+        check_age("the last row of prices", "row", last, held_at, max_age_days)
 
 
 def _in_order(allocation: Allocation, index: pd.MultiIndex) -> Array:

@@ -21,8 +21,9 @@ Array = NDArray[np.float64]
 TOLERANCE = 1e-9
 #: An order smaller than this fraction of NAV is rounding of floating-point numbers, not trading.
 DUST = 1e-12
-#: How often a conic rule that is broken may bring one more tangent.
-TANGENTS = 8
+#: How often a conic rule that is broken may bring one more tangent: more often where a search is short.
+TANGENTS = (8, 20)
+SHORT_SEARCH = 100
 #: What is spent beyond the cash that there is, when purchases and costs take more.
 CASH = "cash for costs"
 
@@ -124,6 +125,7 @@ def _searched(limits: Limits, grid: LotGrid, wanted: Array) -> tuple[LotGrid, Ro
     """
     index = limits.allocation.positions.index
     points = [pd.Series(wanted, index=index)]
+    most = TANGENTS[len(wanted) <= SHORT_SEARCH]
     while True:
         rules = limits.allocation.linear_rules(points)
         found = grid.nearest(rules, wanted, trading=limits.trading)
@@ -141,7 +143,7 @@ def _searched(limits: Limits, grid: LotGrid, wanted: Array) -> tuple[LotGrid, Ro
                 weights, broken = rules.sign * spared.u, {}
         points.append(pd.Series(weights, index=index))
         more = len(limits.allocation.linear_rules(points).lo) > len(rules.lo)
-        if not broken or not more or len(points) > TANGENTS:
+        if not broken or not more or len(points) > most:
             return grid, Rounded(grid, weights, found.bound), tuple(broken)
 
 

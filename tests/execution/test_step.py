@@ -229,6 +229,17 @@ def test_holdings_are_not_valued_at_old_prices() -> None:
         assert Holdings.of(snapshot, row, desk, prices_as_of="2020-01-09").nav == 200.0
 
 
+def test_a_decision_does_not_rest_on_closes_that_are_older_than_the_snapshot() -> None:
+    prices, desk = closes(SP500=[100.0]), desk_of(("ts_core", "SP500"))  # of 2020-01-01
+    targets = pd.Series([0.1], index=desk.index)
+    for day in ("2019-12-31", "2020-01-01", "2020-01-06"):
+        holdings = Holdings.of(pmx.PortfolioSnapshot(100.0, {}, as_of=day), {}, desk)
+        step(desk, holdings, prices, targets=targets)
+    stale = Holdings.of(pmx.PortfolioSnapshot(100.0, {}, as_of="2021-01-01"), {}, desk)
+    with pytest.raises(DataError, match="the last row of prices of 2020-01-01 is 366 days old on 2021-01-01, limit 5"):
+        step(desk, stale, prices, targets=targets)
+
+
 # -- what the desk remembers -----------------------------------------------------------------------------
 
 
