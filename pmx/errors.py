@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -78,6 +79,9 @@ class InfeasibleError(PmxError):
     limits : tuple of ClashingLimit
         The limits of ``rules`` that clash, with their multipliers: the proof. Summed with these weights, the excess of
         the limits is above zero for all weights on the sides that were wished.
+    hints : tuple of str
+        What the caller may have missed, such as a symbol that a rule counts and this solve has not; at the end of the
+        message too.
     proven_minimal : bool
         Whether the proof holds in rational arithmetic, and the loss of each rule was shown to end the clash; false
         where a cone takes part (a volatility cap, constraints of the user's own), which is as true as its solver.
@@ -105,6 +109,13 @@ class InfeasibleError(PmxError):
         self.multipliers = multipliers or {}
         self.limits = limits
         self.proven_minimal = proven_minimal
+        self.hints: tuple[str, ...] = ()
+
+    def add_hints(self, hints: Sequence[str]) -> None:
+        """Add lines at the end of the message."""
+        if hints:
+            self.hints = (*self.hints, *hints)
+            self.args = ("\n".join([str(self), *hints]),)
 
 
 class SolverError(PmxError):

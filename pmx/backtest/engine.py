@@ -30,6 +30,7 @@ from pmx.execution.audit_log import auditing
 from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED
 from pmx.projection import Journal, recording, refusing
+from pmx.projection.passthrough import refuse_limits
 from pmx.projection.progress import counting
 from pmx.signals import FallbackEngine, SignalEngine
 from pmx.signals.asking import checked_engines
@@ -145,8 +146,8 @@ def backtest(
     Raises
     ------
     DataError
-        When prices, targets, rates or volumes are malformed, naming symbol and date, or when NAV falls to zero, naming
-        the date.
+        When prices, targets, rates or volumes are malformed, naming symbol and date, when volumes are given though both
+        flags of the policy are off, or when NAV falls to zero, naming the date.
     SignalError
         When an engine is named that does not exist, one is a `pmx.signals.FallbackEngine` or no engine at all, or its
         answer is no list of signals.
@@ -177,6 +178,7 @@ def backtest(
     changes = {f"execution.rebalance.{key}": value for key, value in given.items() if value is not None}
     policy = policy.override(changes) if changes else policy
     with refusing(policy, journal):
+        refuse_limits(policy, adv=adv)
         run = _Run(
             prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv, splits,
             dividends, judge=audit is not None, progress=progress,

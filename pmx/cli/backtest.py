@@ -84,12 +84,23 @@ def backtest(
             help="Cash dividends: ex-date,symbol,amount for one unit in the base currency, or a column a symbol.",
         ),
     ] = None,
+    adv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Average daily value traded as known at each date: a date column, then one column a symbol, base "
+            "currency a day; for execution.liquidity.",
+        ),
+    ] = None,
     start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First close of the run.")] = None,
     end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last close of the run.")] = None,
-    initial_nav: Annotated[float, typer.Option(metavar="MONEY", help="Opening cash, in the base currency.")] = 1e6,
+    initial_nav: Annotated[
+        float, typer.Option(min=0.0, metavar="MONEY", help="Opening cash, in the base currency.")
+    ] = 1e6,
     cost_bps: Annotated[
         float | None,
         typer.Option(
+            min=0.0,
             metavar="BPS",
             help="Cost of one side, every symbol, in basis points; the policy's if omitted. Signals are judged by it, "
             "and the policy's engines weigh their forecasts against it, those with a round_trip_cost_bps aside.",
@@ -124,7 +135,7 @@ def backtest(
     refuse_existing(files, force)
     policy = policy_from(config, changes)
     from pmx.backtest import backtest as run
-    from pmx.data import read_cash_rate, read_dividends, read_prices, read_splits, read_targets
+    from pmx.data import read_cash_rate, read_dividends, read_prices, read_splits, read_targets, read_traded_values
     from pmx.monitoring import report_html
 
     closes = read_prices(prices)
@@ -136,6 +147,7 @@ def backtest(
         cash_rate=None if cash_rate is None else read_cash_rate(cash_rate),
         splits=None if splits is None else read_splits(splits),
         dividends=None if dividends is None else read_dividends(dividends),
+        adv=None if adv is None else read_traded_values(adv),
         initial_nav=initial_nav,
         costs=None if cost_bps is None else 1e-4 * cost_bps,
         trade_at=None if trade_at is None else trade_at.value,

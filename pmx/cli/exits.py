@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import typer
 
 from pmx.arguments import read_path
+from pmx.cli.wording import in_options
 from pmx.errors import (
     DataError,
     InfeasibleError,
@@ -61,7 +62,7 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            with plain_warnings():
+            with plain_warnings(command.__name__):
                 for name, value in kwargs.items():
                     if isinstance(value, Path):
                         read_path(value, name)
@@ -71,7 +72,7 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
         except (typer.Exit, typer.Abort, BrokenPipeError):  # a closed pipe is the reader's choice: typer ends quietly
             raise
         except Exception as error:  # noqa: BLE001  (the outer edge: everything ends here)
-            code = report(error)
+            code = report(error, command.__name__)
             _drop_unwritten()
             raise typer.Exit(code) from None
 
@@ -79,8 +80,8 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
 
 
 @contextmanager
-def plain_warnings() -> Iterator[None]:
-    """Show each `PmxWarning` as one plain line on stderr, once."""
+def plain_warnings(command: str = "") -> Iterator[None]:
+    """Show each `PmxWarning` as one plain line on stderr, once; ``command`` says which options there are."""
     shown: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", PmxWarning)
@@ -91,7 +92,7 @@ def plain_warnings() -> Iterator[None]:
                 other(message, category, *rest, **more)
             elif str(message) not in shown:
                 shown.add(str(message))
-                typer.echo(f"warning: {message}", err=True)
+                typer.echo(f"warning: {in_options(str(message), command)}", err=True)
 
         warnings.showwarning = show
         yield
@@ -107,12 +108,12 @@ def _drop_unwritten() -> None:
         os.close(nowhere)
 
 
-def report(error: Exception) -> int:
-    """Print an error to stderr and return its exit code."""
+def report(error: Exception, command: str = "") -> int:
+    """Print an error to stderr, in the options of a command, and return its exit code."""
     kind, code = next((kind, code) for cls, kind, code in KINDS if isinstance(error, cls))
     if os.environ.get("PMX_TRACEBACK"):
         traceback.print_exception(error)
-    text = str(error) if code != FAILURE else f"{type(error).__name__}: {error}"
+    text = in_options(str(error), command) if code != FAILURE else f"{type(error).__name__}: {error}"
     clash = error if isinstance(error, InfeasibleError) and error.limits else None
     if clash is not None:
         text = text.splitlines()[0]  # the table says the rest
@@ -123,6 +124,8 @@ def report(error: Exception) -> int:
         from pmx.cli.output import print_clash
 
         print_clash(clash)
+        for hint in clash.hints:
+            typer.echo(hint, err=True)
     if code == FAILURE and not os.environ.get("PMX_TRACEBACK"):
         # A note names whose code it was; without one it is pmx itself, or the machine.
         kind = "" if getattr(error, "__notes__", ()) else "This is a defect or a full disk; "

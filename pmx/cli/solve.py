@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -73,6 +75,21 @@ def solve(
     scale: ScaleOption = None,
     gate: GateOption = None,
     covariance: CovarianceOption = None,
+    adv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Average daily value traded: CSV or Parquet with columns symbol,adv, base currency a day; for "
+            "execution.liquidity. Needs --nav and --previous.",
+        ),
+    ] = None,
+    nav: Annotated[
+        float | None, typer.Option(metavar="MONEY", help="NAV in the base currency: what --adv is measured against.")
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="Date of the decision, for the page; today if omitted."),
+    ] = None,
     engine: Annotated[
         EngineName, typer.Option(help="auto: the fast engine, or cvxpy where cones or its certificate ask for it.")
     ] = EngineName.auto,
@@ -96,18 +113,21 @@ def solve(
                 raise UsageError(f"{option} {file}: the name must end in {' or '.join(endings)}")
     policy = policy_from(config, changes)
     from pmx.projection import recorded, refusing
+    from pmx.projection.words import left_out_in_words
 
     try:
         with refusing(policy, journal):
             wish, held = weights_from(weights, policy), None if previous is None else weights_from(previous, policy)
-            scales = scales_from(scale)
             gates = gates_from(gate, policy.execution.gate_mode, symbols_of(wish, held))
-            allocation = _solve(policy, wish, held, relative, scales, gates, covariance, engine)
+            given = {"risk_scale": scales_from(scale), "gated": gates or None} | _volumes(adv, nav)
+            allocation = _solve(policy, wish, held, relative, given, covariance, engine)
     except InfeasibleError as error:
         if form is Format.json:
             typer.echo(clash_as_json(error), nl=False)
         raise
     recorded(allocation, policy, journal)
+    if allocation.left_out:
+        typer.echo(f"note: {left_out_in_words(allocation, 'what is held (--previous FILE)')}", err=True)
     words = allocation.explain() if explain else None
     files: dict[Path, str] = {}
     if out is not None:
@@ -115,7 +135,13 @@ def solve(
     if picture is not None:
         from pmx.monitoring import explanation_html
 
-        files[picture] = explanation_html(allocation, title=f"What the rules did: {weights.name}")
+        files[picture] = explanation_html(
+            allocation,
+            title=f"What the rules did: {weights.name}",
+            policy=policy,
+            as_of=date.today() if as_of is None else as_of.date(),
+            nav=nav,
+        )
     write_all(files, force)
     if form is Format.json:
         typer.echo(_json(allocation, policy, words), nl=False)
@@ -133,15 +159,16 @@ def _solve(
     wish: pd.Series,
     held: pd.Series | None,
     relative: bool,
-    scales: dict[str, float] | None,
-    gates: dict[str, str],
+    given: dict[str, Any],
     covariance: Path | None,
     engine: EngineName,
 ) -> Allocation:
     from pmx.data import read_covariance
     from pmx.projection import Projector, by_position, project_to_feasible
+    from pmx.projection.passthrough import refuse_limits
 
     matrix = None if covariance is None else read_covariance(covariance)
+    refuse_limits(policy, **given)
     if policy.bypassed:
         return project_to_feasible(wish, policy)
     wishes = by_position(wish, policy)[0]
@@ -149,7 +176,26 @@ def _solve(
     index = wishes.index if held is None else wishes.index.append(held.index).unique()
     projector = Projector(policy, index.tolist())
     ask = projector.solve if relative else projector.project
-    return ask(wishes, risk_scale=scales, previous=held, gated=gates, covariance=matrix, engine=engine.value)
+    return ask(wishes, previous=held, covariance=matrix, engine=engine.value, **given)
+
+
+def _volumes(adv: Path | None, nav: float | None) -> dict[str, Any]:
+    """Read traded values, and what they are measured against.
+
+    Raises
+    ------
+    UsageError
+        When NAV is not a positive number, or is missing.
+    """
+    if nav is not None and not (math.isfinite(nav) and nav > 0.0):
+        raise UsageError(f"--nav {nav:g} is not a positive number; give NAV in the base currency")
+    if adv is None:
+        return {}
+    if nav is None:
+        raise UsageError("--adv needs --nav: a traded value means nothing without NAV; give it in the base currency")
+    from pmx.data import read_adv
+
+    return {"adv": read_adv(adv), "nav": nav}
 
 
 def _csv(allocation: Allocation) -> str:
@@ -187,6 +233,7 @@ def _json(allocation: Allocation, policy: Policy, words: str | None) -> str:
         "positions": _positions(allocation),
         "rules": [reading._asdict() for reading in allocation.readings],
         "certificate": {"accepted": allocation.certificate.accepted, **asdict(allocation.certificate)},
+        "not_in_this_solve": list(allocation.left_out),
         "policy": policy.fingerprint,
     }
     if words is not None:

@@ -6,6 +6,7 @@ from pmx.data.covariance import read_covariance
 from pmx.data.prices import check_prices, read_prices
 from pmx.data.quality import price_findings
 from pmx.data.sample import load_demo_cash_rate, load_demo_prices
+from pmx.data.volumes import read_adv, read_traded_values
 from pmx.data.weights import read_weights
 
 __all__ = [
@@ -13,11 +14,13 @@ __all__ = [
     "load_demo_cash_rate",
     "load_demo_prices",
     "price_findings",
+    "read_adv",
     "read_cash_rate",
     "read_covariance",
     "read_dividends",
     "read_prices",
     "read_splits",
     "read_targets",
+    "read_traded_values",
     "read_weights",
 ]

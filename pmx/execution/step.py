@@ -23,6 +23,7 @@ from pmx.execution.oversight import strictest
 from pmx.portfolio import Date, PortfolioSnapshot, compute_nav, require_currency
 from pmx.portfolio.moments import check_age, timestamp
 from pmx.projection import Allocation
+from pmx.projection.passthrough import refuse_limits
 from pmx.signals import Routing, Signal
 from pmx.signals.success import Verdict
 
@@ -179,6 +180,7 @@ def step(
     ------
     DataError, SignalError, InfeasibleError, SolverError
         As raised by the stages. The desk has taken the bar in by then, so the cycle may be repeated with better inputs.
+        Gates and volumes are refused where both flags of the policy are off, before that.
 
     Examples
     --------
@@ -190,19 +192,12 @@ def step(
     {'SP500': 0.1, 'CASH': 0.9}
     """
     require_currency(holdings.currency, desk.policy)
+    refuse_limits(desk.policy, gated=gated, adv=adv)
     known = History.of(prices)
     _require_fresh(holdings.as_of, known.now, desk.policy.execution.max_fx_age_days)
     desk.observe(known, holdings.bucket_returns)
     buckets, scales = desk.buckets, desk.scaler.scale_array()
-    covariance, unknown = desk.risk_view()
-    inputs: dict[str, Any] = {
-        "previous": holdings.weights,
-        "risk_scale": scales,
-        "gated": strictest(gated or {}, dict.fromkeys([*desk.silent(known), *unknown], "exit")),
-        "covariance": covariance,
-        "adv": adv,
-        "nav": holdings.nav if adv is not None else None,
-    }
+    inputs = {} if desk.policy.bypassed else _limits(desk, holdings, known, scales, gated, adv)
     routing: Routing | None = None
     verdicts: tuple[Verdict, ...] = ()
     shut: dict[str, str] = {}
@@ -212,7 +207,8 @@ def step(
         signals = desk.signals(known)
         routing = desk.router.route(signals, desk.held(holdings.weights), risk_scale)
         shut = desk.oversight.gated
-        inputs["gated"] = strictest(inputs["gated"], shut)
+        if inputs:
+            inputs["gated"] = strictest(inputs["gated"], shut)
         verdicts = desk.oversight.verdicts
         allocation = desk.projector.solve(desk.wishes(routing), **inputs)
     else:
@@ -226,6 +222,26 @@ def _require_fresh(held_at: pd.Timestamp | None, now: Any, max_age_days: int) ->
     last = timestamp(pd.Timestamp(now), "last row of prices") if isinstance(now, date | np.datetime64) else None
     if held_at is not None and last is not None and last <= held_at:
         check_age("the last row of prices", "row", last, held_at, max_age_days)
+
+
+def _limits(
+    desk: Desk,
+    holdings: Holdings,
+    known: History,
+    scales: Array,
+    gated: Mapping[str, str] | None,
+    adv: Mapping[str, float] | pd.Series | None,
+) -> dict[str, Any]:
+    """Return what the rules of a cycle need beside the targets."""
+    covariance, unknown = desk.risk_view()
+    return {
+        "previous": holdings.weights,
+        "risk_scale": scales,
+        "gated": strictest(gated or {}, dict.fromkeys([*desk.silent(known), *unknown], "exit")),
+        "covariance": covariance,
+        "adv": adv,
+        "nav": holdings.nav if adv is not None else None,
+    }
 
 
 def _in_order(allocation: Allocation, index: pd.MultiIndex) -> Array:

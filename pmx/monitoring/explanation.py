@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +26,12 @@ from pmx.monitoring.page import (
     swatches,
     table,
 )
-from pmx.monitoring.walks import SMALL, Walk, add_up, walk_of
+from pmx.monitoring.walks import SMALL, Walk, add_up, taken, walk_of
 from pmx.monitoring.waterfall import NOT_RULES, draw, key, level, widest
+from pmx.policy import Policy
 from pmx.projection import RELAXED_ABOVE, Allocation
 from pmx.projection.explain import RuleReading
+from pmx.projection.prohibition import prohibitions
 
 #: Symbols that are drawn one by one; the others are added up.
 SYMBOLS = 12
@@ -42,7 +46,14 @@ TITLE = "What the rules did"
 
 @checked
 def write_explanation(
-    path: str | Path, allocation: Allocation, *, title: str = TITLE, notes: Sequence[str] = ()
+    path: str | Path,
+    allocation: Allocation,
+    *,
+    title: str = TITLE,
+    notes: Sequence[str] = (),
+    policy: Policy | None = None,
+    as_of: date | None = None,
+    nav: float | None = None,
 ) -> Path:
     """Write the page of `explanation_html` to a file.
 
@@ -57,12 +68,21 @@ def write_explanation(
         If the file cannot be written.
     """
     file = Path(path)
-    file.write_text(explanation_html(allocation, title=title, notes=notes), encoding="utf-8")
+    content = explanation_html(allocation, title=title, notes=notes, policy=policy, as_of=as_of, nav=nav)
+    file.write_text(content, encoding="utf-8")
     return file
 
 
 @checked
-def explanation_html(allocation: Allocation, *, title: str = TITLE, notes: Sequence[str] = ()) -> str:
+def explanation_html(
+    allocation: Allocation,
+    *,
+    title: str = TITLE,
+    notes: Sequence[str] = (),
+    policy: Policy | None = None,
+    as_of: date | None = None,
+    nav: float | None = None,
+) -> str:
     """Return what the rules did to an allocation as one HTML page that loads nothing from elsewhere.
 
     Parameters
@@ -73,26 +93,43 @@ def explanation_html(allocation: Allocation, *, title: str = TITLE, notes: Seque
         Heading of the page.
     notes : sequence of str
         Paragraphs under the heading.
+    policy : Policy, optional
+        Whose place and fingerprint are shown; the allocation's own when omitted.
+    as_of : date, optional
+        Date of the decision.
+    nav : float, optional
+        NAV that the weights are fractions of, base currency.
 
     Returns
     -------
     str
-        HTML: key figures, the explanation in words, waterfalls of each bucket and of the symbols that changed most
-        (the others added up), the rules with those that bind first, and the certificate.
+        HTML: what was decided when and under which policy, key figures, the explanation in words, waterfalls of each
+        bucket and of the symbols that changed most (the others added up), the rules with prohibitions and those that
+        bind first, and the certificate.
     """
+    policy = allocation.policy if policy is None else policy
     body = [
-        *_head(allocation, title, notes),
+        *_head(allocation, title, notes, _circumstances(policy, as_of, nav)),
         *_words(allocation),
         *_pictures(allocation),
         *_rules(allocation),
         heading("Certificate"),
         paragraph(f"{_sentence(tables.certificate_line(allocation.certificate))}."),
-        f"<footer>pmx {pmx.__version__}</footer>",
+        f"<footer>pmx {pmx.__version__}{'' if policy is None else f' · policy {policy.fingerprint[:16]}'}</footer>",
     ]
     return page(title, body, [charts.plotly_js(), SCRIPT])
 
 
-def _head(allocation: Allocation, title: str, notes: Sequence[str]) -> Iterator[str]:
+def _circumstances(policy: Policy | None, as_of: date | None, nav: float | None) -> list[str]:
+    """Return the date, the NAV and the policy of a decision, as far as they are known."""
+    currency = "" if policy is None else f" {policy.risk_buckets.portfolio.base_currency}"
+    known = [f"{as_of:%d %B %Y}"] if as_of is not None else []
+    known += [f"NAV {nav:,.2f}{currency}"] if nav is not None else []
+    lines = [f"Decision of {', '.join(known)}." if as_of is not None else f"{known[0]}."] if known else []
+    return lines if policy is None else [*lines, f"Policy: {policy.origin}. Fingerprint {policy.fingerprint}."]
+
+
+def _head(allocation: Allocation, title: str, notes: Sequence[str], circumstances: Sequence[str]) -> Iterator[str]:
     target, weight = allocation.target, allocation.positions
     changed = int(_changed(allocation).sum())
     verdict = {0: "none was changed", len(target): "all were changed"}.get(changed, f"{changed:,} of them were changed")
@@ -101,7 +138,8 @@ def _head(allocation: Allocation, title: str, notes: Sequence[str]) -> Iterator[
         f"{_count(len(target), 'position')} asked for {level(float(target.abs().sum()))} of NAV in all and get "
         f"{level(float(weight.abs().sum()))}{shorts}; {verdict}."
     )
-    yield f"<header>{heading(title, 1)}{paragraph(span, 'soft')}</header>"
+    under = "".join(paragraph(line, "soft") for line in (*circumstances, span))
+    yield f"<header>{heading(title, 1)}{under}</header>"
     yield from (paragraph(note) for note in notes)
     yield cards(_key_figures(allocation))
 
@@ -137,15 +175,22 @@ def _words(allocation: Allocation) -> Iterator[str]:
 
 
 def _summary(whole: Walk) -> str:
-    """Return which rules took most from all positions together, and which gave."""
-    taken = {step.name: step.taken for step in whole.steps if step.name not in NOT_RULES}
+    """Return what all rules together took from all positions and what they gave, with the largest by name."""
+    moves = [(taken(move), name) for step in whole.steps for name, move in step.rules.items()]
     parts = []
     for verb, sign in (("took", 1.0), ("gave", -1.0)):
-        sizes = [(sign * size, name) for name, size in taken.items() if sign * size >= WORTH_A_WORD]
-        most = sorted(sizes, reverse=True)[:MENTIONED]
-        if most:
-            words = (f"{name} {'' if i else f'{verb} '}{level(size)}" for i, (size, name) in enumerate(most))
-            parts.append(", ".join(words))
+        sizes = sorted(((sign * size, name) for size, name in moves if sign * size > 0.0), reverse=True)
+        in_all = math.fsum(size for size, _ in sizes)
+        if in_all < WORTH_A_WORD:
+            continue
+        named = [(size, name) for size, name in sizes[:MENTIONED] if size >= WORTH_A_WORD]
+        rest = [size for size, _ in sizes[len(named) :]]
+        listed = [f"{name} {level(size)}" for size, name in named]
+        listed += [f"{_count(len(rest), 'other')} {level(math.fsum(rest))}"] if rest else []
+        alone = len(listed) == 1
+        parts.append(
+            f"{sizes[0][1]} {verb} {level(in_all)}" if alone else f"rules {verb} {level(in_all)}: {', '.join(listed)}"
+        )
     return f"Over all positions and in fractions of NAV, {'; '.join(parts)}." if parts else ""
 
 
@@ -251,8 +296,10 @@ def _rules(allocation: Allocation) -> Iterator[str]:
         )
     frame = tables.rules_table(allocation)
     frame.insert(6, "only price", [_only(rule) for rule in readings])
-    order = sorted(range(len(readings)), key=lambda i: _prominence(readings[i]))
-    bites = sum(_prominence(rule) < ROOM for rule in readings)
+    forbids = _forbidding(allocation)
+    prominence = [(-1, 0.0) if rule.name in forbids else _prominence(rule) for rule in readings]
+    order = sorted(range(len(readings)), key=prominence.__getitem__)
+    bites = sum(rank < ROOM for rank in prominence)
     shown = order if len(order) <= bites + ROOMY else order[:bites]
     yield _rules_rows(frame, shown, readings)
     if len(shown) < len(order):
@@ -263,6 +310,15 @@ def _rules(allocation: Allocation) -> Iterator[str]:
 def _rules_rows(frame: pd.DataFrame, rows: Sequence[int], readings: Sequence[RuleReading]) -> str:
     marks = ["bites" if _prominence(readings[i]) < ROOM else "" for i in rows]
     return table(frame.iloc[list(rows)], text=("rule", "kind", "binding", "source"), marks=marks)
+
+
+def _forbidding(allocation: Allocation) -> set[str]:
+    """Return the rules that prohibit a position that was asked for."""
+    program = allocation.program
+    if program is None:
+        return set()
+    rule = prohibitions(program)
+    return {program.rules[i].name for i in rule[(rule >= 0) & (program.target > 0.0)].tolist()}
 
 
 def _only(rule: RuleReading) -> str:

@@ -304,7 +304,9 @@ def _last_decision(result: BacktestResult) -> Iterator[str]:
     if result.last is None:
         return
     day = result.status.index[-1]
+    currency = result.policy.risk_buckets.portfolio.base_currency
     yield heading(f"The last decision, {day:%d %B %Y}")
+    yield paragraph(f"NAV {result.nav.loc[day]:,.2f} {currency} after that day's trading.", "soft")
     yield table(tables.positions_table(result.last), text=("bucket", "symbol"), marks=_totals(result.last))
     if result.last.readings:
         yield heading("Its rules", 3)

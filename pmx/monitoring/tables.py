@@ -13,9 +13,12 @@ from pmx.backtest import BacktestResult
 from pmx.backtest.breaches import COSTS, by_cause
 from pmx.projection import Allocation, Certificate
 from pmx.projection.certificate import HARD_TOLERANCE
+from pmx.projection.explain import RuleReading
 
 #: Rules that are named where what their cuts earned is shown; the others are taken together.
 CAUSES = 6
+#: What reads as more than 0.00 %.
+LEAST = 5e-5
 #: What is said of a rule's cuts, in this order.
 EARNED = ("saved", "cost", "contribution")
 SAFE_FLOOR = "barbell.safe.floor"
@@ -88,16 +91,13 @@ def positions_table(allocation: Allocation) -> pd.DataFrame:
 @checked
 def rules_table(allocation: Allocation) -> pd.DataFrame:
     """Return one row a rule: its limit, where the allocation stands, what it costs, and who set it."""
-    lines = []
+    lines, own = [], own_limits(allocation)
     for reading in allocation.readings:
-        below = math.isclose(reading.bound - reading.value, reading.slack, rel_tol=0.0, abs_tol=1e-12)
         lines.append(
             (
                 reading.name,
                 "hard" if reading.hard else "soft",
-                f"{'≤' if below else '≥'} {percent(reading.bound)}",
-                percent(reading.value),
-                percent(reading.slack),
+                *(own[reading.name] if reading.name in own else _limit(reading)),
                 price(reading.shadow_price),
                 _state(reading.binding, reading.violation),
                 reading.source,
@@ -116,6 +116,25 @@ def data_table(findings: pd.DataFrame) -> pd.DataFrame:
         "what": findings["text"],
     }
     return pd.DataFrame(shown)
+
+
+def _limit(reading: RuleReading) -> tuple[str, str, str]:
+    """Return bound, value and slack of a rule."""
+    below = math.isclose(reading.bound - reading.value, reading.slack, rel_tol=0.0, abs_tol=1e-12)
+    return f"{'≤' if below else '≥'} {percent(reading.bound)}", percent(reading.value), percent(reading.slack)
+
+
+def own_limits(allocation: Allocation) -> dict[str, tuple[str, str, str]]:
+    """Return bound, value and slack of each constraint written in cvxpy, in its own unit.
+
+    A comparison with one number has a bound and a value. Of any other only the room is left, which has no unit.
+    """
+    cells = {}
+    for rule, (relation, bound, value) in allocation.own_limits().items():
+        known = math.isfinite(bound)
+        slack = bound - value if relation == "≤" else value - bound if relation == "≥" else -abs(value - bound)
+        cells[rule] = (f"{relation} {bound:.4g}", f"{value:.4g}", f"{slack + 0.0:.4g}") if known else (NONE, NONE, NONE)
+    return cells
 
 
 def gates_table(result: BacktestResult) -> pd.DataFrame:
@@ -243,15 +262,15 @@ def cuts_table(result: BacktestResult) -> pd.DataFrame:
 
     Rules that moved most come first.
     """
-    bound = (result.rules["days_binding"] > 0) | (result.rules["saved"] + result.rules["cost"] > 0.0)
-    rules = result.rules[bound]
+    moved = result.rules["saved"] + result.rules["cost"]
+    rules = result.rules[(result.rules["days_binding"] > 0) | (moved >= LEAST)]
     order = (rules["saved"] + rules["cost"]).sort_values(ascending=False, kind="stable").index
     lines = [
         (
             str(name),
             f"{rule['days_binding']:,} of {rule['days']:,}",
             price(rule["mean_shadow_price"]),
-            *(percent(rule[key]) if rule["saved"] or rule["cost"] else NONE for key in EARNED),
+            *(percent(rule[key]) if rule["saved"] + rule["cost"] >= LEAST else NONE for key in EARNED),
         )
         for name, rule in rules.loc[order].iterrows()
     ]
@@ -260,9 +279,13 @@ def cuts_table(result: BacktestResult) -> pd.DataFrame:
 
 
 def largest_contributions(result: BacktestResult) -> pd.DataFrame:
-    """Return the daily contributions of the rules that moved most, `CAUSES` of them, and of all others together."""
+    """Return the daily contributions of the rules that moved most, `CAUSES` of them, and of all others together.
+
+    Causes whose contributions would read 0.00 % over the whole run are left out.
+    """
     rules = result.contributions.drop(columns=["target", "weight"])
-    largest = rules.abs().sum().sort_values(ascending=False, kind="stable").index
+    size = rules.abs().sum().sort_values(ascending=False, kind="stable")
+    largest = size.index[size >= LEAST] if (size >= LEAST).any() else size.index
     shown, rest = rules[largest[:CAUSES]], rules[largest[CAUSES:]]
     return shown.assign(**{f"{len(rest.columns)} others": rest.sum(axis=1)}) if len(rest.columns) else shown
 

@@ -186,6 +186,22 @@ execution, options_config
         return {key: PurePath(where).name for key, where in self._sources.items()}
 
     @cached_property
+    def origin(self) -> str:
+        """Where the policy was loaded from, and which keys were changed since, for people to read.
+
+        Examples
+        --------
+        >>> Policy.from_mapping({}).override({"execution.trade_at": "close"}).origin
+        'python, with execution.trade_at changed'
+        """
+        files = {where.rpartition(":")[0] for where in self._sources.values() if where.rpartition(":")[2].isdigit()}
+        places = sorted({str(PurePath(file).parent) for file in files}) if len(files) > 1 else sorted(files)
+        changed = [key for key, where in self._sources.items() if where == "override"]
+        changed = [key for key in changed if self._sources.get(key.rpartition(".")[0]) != "override"]
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        return (", ".join(places) or "python") + (f", with {', '.join(changed[:3])}{more} changed" if changed else "")
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the contents, as 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.to_mapping()).encode()).hexdigest()

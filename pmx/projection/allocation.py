@@ -67,6 +67,8 @@ class Allocation:
         The residual symbol, if the policy has one, and what it may take.
     own_violations : callable or None
         Signed weights to what they break of the user's own constraints.
+    own_comparisons : callable or None
+        Signed weights to relation, bound and value of each of them.
     cash_min : float, fraction of NAV
         What stays in cash when there is a residual symbol.
     asked : Asked or None
@@ -75,6 +77,9 @@ class Allocation:
         Another program of the same positions to its allocation.
     policy : Policy or None
         The policy that it obeys.
+    left_out : tuple of str
+        Rules of the policy that are not in this solve, since nothing was said of what is held: ``turnover.max``,
+        ``turnover.cost``, ``liquidity``.
     """
 
     certificate: Certificate
@@ -87,8 +92,10 @@ class Allocation:
     given_cash: float | None = None
     own_violations: Callable[[Array], dict[str, float]] | None = None
     asked: Asked | None = None
+    own_comparisons: Callable[[Array], dict[str, tuple[str, float, float]]] | None = None
     again: Callable[[Program], Allocation] | None = None
     policy: Policy | None = None
+    left_out: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what solves again, which holds a compiled problem that cannot be copied."""
@@ -291,6 +298,14 @@ class Allocation:
             f"bucket {bucket}: its relative weights add up to {used:.2g}, so {used:.0%} of its budget is used"
             for bucket, used in partly.items()
         ]
+
+    def own_limits(self) -> dict[str, tuple[str, float, float]]:
+        """Return relation, bound and value of each constraint of the user's own, by rule, in its own unit.
+
+        A comparison of one number with a constant has all three; any other has NaN, since cvxpy knows only whether it
+        holds.
+        """
+        return {} if self.own_comparisons is None else self.own_comparisons(self.signed.copy())
 
     # -- for code that changes the weights afterwards -------------------------------------------------------
 

@@ -4,7 +4,8 @@ Stationarity says exactly where each position ended and why,
 
 .. math:: u_j - t_j = -\frac{1}{d_j}\Bigl(\sum_k A_{kj} y_k + \text{bound, cost and cone terms}\Bigr),
 
-so every term on the right, divided by ``d_j``, is the part of the cut that one rule made.
+so every term on the right, divided by ``d_j``, is the part of the cut that one rule made. Two kinds of position need no
+prices: one with target and weight 0 did not move, and one that a rule prohibits owes that rule its whole target.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ import pandas as pd
 from pmx.projection.kernels import kernel
 from pmx.projection.least_prices import sets, shared
 from pmx.projection.program import Array, Index, Point, Program, RuleRecord
+from pmx.projection.prohibition import settled_at_zero
 from pmx.projection.response import linear_term
 from pmx.projection.sheet import Solved
 from pmx.projection.uniqueness import settled
 
 BINDING = 1e-9
+#: A move of no more than this is the rounding of a weight, and nothing moved.
+NOTHING = 1e-15
 #: A soft rule has given way when it is overrun by more than this.
 RELAXED_ABOVE = 1e-9
 
@@ -34,6 +38,8 @@ SIGN = "sign"
 THROUGH_ZERO = "through_zero"
 #: Column for what the prices do not account for; only where an answer's prices are not sharp.
 UNEXPLAINED = "unexplained"
+#: Stands for trading costs where rules are told by their numbers.
+COST = -2
 #: Column for the objective's own trading cost ``κ``.
 TURNOVER_COST = "turnover.cost"
 
@@ -281,7 +287,8 @@ def attribution_table(
     Columns: ``target`` (``wished`` where given), one for each rule that moved something, ``weight``. ``target`` plus
     the rules' columns equals ``weight``.
     """
-    moves = {name: move for name, move in _moves(program, point).items() if np.any(move != 0.0)}
+    moves = {name: np.where(np.abs(move) > NOTHING, move, 0.0) for name, move in _moves(program, point).items()}
+    moves = {name: move for name, move in moves.items() if np.any(move)}
     solved, weight = program.sign * program.target, program.sign * point.u
     left = _absorb_rounding(list(moves.values()), weight - solved)
     if np.any(left != 0.0):
@@ -336,8 +343,10 @@ def _moves(program: Program, point: Point) -> dict[str, Array]:
     ):
         for owner in np.unique(owners[pull != 0.0]):
             add(int(owner), scale * np.where(owners == owner, pull, 0.0))
+    add(COST, scale * force.cost)
+    moves = settled_at_zero(program, point, moves)
     named = {program.rules[owner].name: moves[owner] for owner in sorted(moves) if owner >= 0}
-    named[TURNOVER_COST] = scale * force.cost
+    named[TURNOVER_COST] = moves[COST]
     if -1 in moves:
         named[SIGN] = moves[-1]
     return named

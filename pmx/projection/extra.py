@@ -6,6 +6,7 @@ from the main problem, gives every constraint its multipliers in a form that a l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -119,6 +120,17 @@ class ExtraConstraints:
             amounts[f"custom.{part.name}"] = float(np.max(part.problem.constraints[0].violation()))
         return amounts
 
+    def limits(self, signed: Array) -> dict[str, tuple[str, float, float]]:
+        """Return relation, bound and value of each constraint at some weights, by rule name.
+
+        Known where a constraint compares one number with a constant; NaN elsewhere.
+        """
+        found: dict[str, tuple[str, float, float]] = {}
+        for part in self._parts:
+            part.x.value = signed
+            found[f"custom.{part.name}"] = _comparison(part.problem.constraints[0])
+        return found
+
     def onto(self, program: Program) -> Program:
         """Return the program with these constraints as further cones."""
         blocks = [self._reduce(part, program.sign) for part in self._parts]
@@ -137,7 +149,7 @@ class ExtraConstraints:
                 cones.append(Cone(kind, G[rows], h[rows], wide[rows]))  # type: ignore[arg-type]
                 row += m
             carried_by = tuple(range(first, len(cones)))
-            rules.append(RuleRecord(f"custom.{part.name}", "python", True, "cone", cones=carried_by))
+            rules.append(RuleRecord(f"custom.{part.name}", "constraints=", True, "cone", cones=carried_by))
         return replace(program, cones=tuple(cones), rules=tuple(rules))
 
     def _reduce(self, part: _Canonical, sign: Array) -> tuple[list[tuple[str, int]], Array, Array, Array]:
@@ -160,6 +172,19 @@ class ExtraConstraints:
         H = np.delete(A, columns, axis=1)
         kinds = [("zero", dims.zero), ("nonnegative", dims.nonneg), *(("second_order", m) for m in dims.soc)]
         return [(kind, int(m)) for kind, m in kinds if m], G, np.asarray(data["b"]), H
+
+
+def _comparison(constraint: cp.Constraint) -> tuple[str, float, float]:
+    """Return relation, bound and value of a comparison of one number with a constant; NaN for any other."""
+    relation = {"Inequality": "≤", "Equality": "="}.get(type(constraint).__name__)
+    if relation is None or constraint.size != 1:
+        return "", math.nan, math.nan
+    left, right = constraint.args
+    if left.is_constant() == right.is_constant():
+        return "", math.nan, math.nan
+    if left.is_constant():
+        left, right, relation = right, left, "≥" if relation == "≤" else relation
+    return relation, float(np.squeeze(right.value)), float(np.squeeze(left.value))
 
 
 def _columns_of(inverse: object, x: cp.Variable) -> np.ndarray:

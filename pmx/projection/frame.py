@@ -185,11 +185,13 @@ class FrameBuilder:
         rank: int = 0,
         most: float | None = None,
         complement: bool = False,
+        source: str | None = None,
     ) -> None:
         """Add ``lo ≤ coefficients · u ≤ hi``.
 
         ``clamp`` is the bucket whose clamp sets ``hi``; ``soft`` says how the penalty is scaled, and its multiple.
-        ``rank`` and ``most`` are as in :class:`RuleRecord`; a ranked rule has no penalty.
+        ``rank`` and ``most`` are as in :class:`RuleRecord`; a ranked rule has no penalty. ``source`` says who set it
+        where that is more than the place of ``key``.
         """
         long = long + 0.0  # −0.0 and 0.0 are the same row
         short = long if short is None else short + 0.0
@@ -207,7 +209,7 @@ class FrameBuilder:
         self._on_rows.append((k, len(self.records), lo, hi, clamp))
         if clamp >= 0:
             self.varying.append(len(self.records))
-        source = self.policy.source(key)
+        source = self.policy.source(key) if source is None else source
         self.records.append(
             RuleRecord(
                 name,

@@ -13,6 +13,7 @@ from pmx.policy.units import check_holdings, check_scales, check_sizes, check_ta
 from pmx.projection.allocation import Allocation
 from pmx.projection.batch import Accounts, AllocationBatch, Errors, rulebook, solve_accounts
 from pmx.projection.frame import Inputs
+from pmx.projection.passthrough import refuse_limits
 from pmx.projection.program import Array
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Many:
         lower: Table | None,
         upper: Table | None,
     ) -> None:
+        refuse_limits(projector.policy, risk_scale=risk_scale, gated=gated, adv=adv, nav=nav, lower=lower, upper=upper)
         self.projector = projector
         self._labels: pd.Index | None = None
         self.wish = self._table(targets, "targets")
@@ -56,6 +58,7 @@ class Many:
             raise DataError(f"previous has {len(self.held)} accounts, targets have {self.size}; give one row for each")
         self.scale = self._scales(risk_scale)
         self.gated, self.covariance = projector.universe.gates(gated), covariance
+        projector.universe.warn_of_unread(adv, nav)
         limited = projector.policy.execution.liquidity.participation is not None
         self.adv = adv if limited else None
         self.nav = np.ones(1) if self.adv is None else self._nav(nav)
@@ -209,7 +212,7 @@ class Many:
             return solve_accounts(accounts, None, (), None, p.index, self.labels, self.one, **how)
         clamped = [name for b, name in enumerate(p.policy.risk_buckets.buckets) if np.isfinite(clamp[:, b]).any()]
         held = None if self.held is None else np.zeros(n)
-        room = None if held is None else p.universe.tradable(self.adv, 1.0)
+        room = None if held is None else p.universe.tradable(self.adv, None if self.adv is None else 1.0)
         shared = Inputs(
             np.ones(n), np.ones(n), held=held, tradable=room, covariance=p.universe.covariance_of(self.covariance)
         )

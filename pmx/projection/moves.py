@@ -58,18 +58,21 @@ def _split(allocation: Allocation, solved: Solved) -> Any:
     if sheet is not None and numbers is not None:
         law = sheet.frame.law
         return kernel("moving", "split")(
-            sheet.frame.long, sheet.sign, wished, sheet.target, numbers.positions, numbers.owners, law.rule_row,
-            law.rule_number, price, point.u, point.rows, point.turnover, law.turnover_rule, *NO_CONES,
+            sheet.frame.long, sheet.sign, wished, sheet.target, numbers.positions, numbers.owners, numbers.limits,
+            numbers.limit_owners, law.rule_row, law.rule_number, price, point.u, point.rows, point.turnover,
+            law.turnover_rule, *NO_CONES,
         )  # fmt: skip
     p = solved.program
     positions = np.array([p.distance, p.previous, p.cost, p.lower, p.upper, p.floor, p.floor_penalty])
     owners = np.array([p.lower_owner, p.upper_owner, p.floor_owner], dtype=np.intp)
+    limits = np.array([p.lo, p.hi, p.penalty]).reshape(3, len(p.A))
+    limit_owners = np.array([p.lo_owner, p.hi_owner], dtype=np.intp).reshape(2, len(p.A))
     number = np.array([i for i, rule in enumerate(p.rules) if rule.kind == "row"], dtype=np.intp)
     row = np.array([p.rules[i].index for i in number.tolist()], dtype=np.intp)
     turnover_rule = next((i for i, rule in enumerate(p.rules) if rule.kind == "turnover"), -1)
     return kernel("moving", "split")(
-        plain(p.A), plain(p.sign), wished, plain(p.target), positions, owners, row, number, price, point.u, point.rows,
-        point.turnover, turnover_rule, *_cone_pulls(p, point),
+        plain(p.A), plain(p.sign), wished, plain(p.target), positions, owners, limits, limit_owners, row, number, price,
+        point.u, point.rows, point.turnover, turnover_rule, *_cone_pulls(p, point),
     )  # fmt: skip
 
 

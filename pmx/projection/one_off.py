@@ -17,7 +17,8 @@ from pmx.projection.allocation import Allocation
 from pmx.projection.asked import Asked, Given
 from pmx.projection.chain import Engine
 from pmx.projection.journal import Journal, recorded, refusing
-from pmx.projection.projector import READ_BY_UNIVERSE, Projector, bypass
+from pmx.projection.passthrough import bypass, refuse_limits
+from pmx.projection.projector import READ_BY_UNIVERSE, Projector
 from pmx.projection.universe import LEVELS, Gates, as_positions
 
 
@@ -58,6 +59,7 @@ def solve(
         if not isinstance(relative_weights, pd.Series):
             kind = type(relative_weights).__name__
             raise DataError(f"relative_weights must be a Series indexed by (bucket, symbol); got {kind}")
+        refuse_limits(policy, risk_scale=risk_scale, gated=gated, adv=adv, nav=nav)
         if policy.bypassed:
             return recorded(bypass(relative_weights, policy), policy, journal)
         index = _universe(relative_weights, previous)
@@ -115,7 +117,8 @@ def project_to_feasible(
     Raises
     ------
     DataError
-        When a symbol belongs to no bucket, or a weight is not finite.
+        When a symbol belongs to no bucket, or a weight is not finite; when ``buckets`` are given for weights that name
+        theirs; and with the layer switched off, when anything is given that would limit weights.
     InfeasibleError, SolverError
         As in :meth:`Projector.solve`.
     LedgerError
@@ -124,7 +127,13 @@ def project_to_feasible(
     by_symbol: Any = previous
     given = Given(by_symbol, gated, covariance, adv, nav, engine=engine)
     with refusing(policy, journal, asked=Asked("project", weights, given=given)):
+        if buckets and all(_placed(named) for named in (weights, previous)):
+            raise DataError(
+                "buckets= would have no effect: weights by (bucket, symbol) name their buckets; leave it out, or give "
+                "weights by symbol"
+            )
         wish, cash = by_position(weights, policy, buckets)
+        refuse_limits(policy, gated=gated, adv=adv, nav=nav)
         if policy.bypassed:
             return recorded(bypass(wish, policy, cash), policy, journal)
         held = None if previous is None else by_position(previous, policy, buckets)[0]
@@ -156,6 +165,11 @@ def by_position(
     labels = [(_bucket_of(symbol, policy, buckets), symbol) for symbol in series.index]
     index = pd.MultiIndex.from_tuples(labels, names=LEVELS)
     return pd.Series(series.to_numpy(dtype=np.float64), index=index), cash
+
+
+def _placed(weights: object) -> bool:
+    """Return whether weights name the bucket of each position, or there are none."""
+    return weights is None or (isinstance(weights, pd.Series) and weights.index.nlevels == 2)
 
 
 def _universe(wish: pd.Series, held: pd.Series | None) -> pd.MultiIndex:

@@ -17,6 +17,7 @@ from pmx.errors import DataError, InfeasibleError, SolverError
 from pmx.policy import Policy
 from pmx.policy.units import check_holdings, check_targets
 from pmx.portfolio import NavAllocator
+from pmx.projection.absent import absent_members
 from pmx.projection.admission import Admission
 from pmx.projection.allocation import Allocation
 from pmx.projection.asked import Asked, Given, RiskScale
@@ -29,12 +30,13 @@ from pmx.projection.journal import REFUSALS, Journal, recorded, refused
 from pmx.projection.kernels import kernel
 from pmx.projection.many import Many
 from pmx.projection.newton_engine import answer
+from pmx.projection.passthrough import bypass, refuse_limits
 from pmx.projection.program import Array, Point, Program
 from pmx.projection.ranks import ROOM, give_way, ranked
 from pmx.projection.residual import ResidualBook
 from pmx.projection.rules import NONE, RuleBook, plain
 from pmx.projection.sheet import Solved
-from pmx.projection.universe import Gates, Universe, as_positions
+from pmx.projection.universe import Gates, Universe
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -76,7 +78,8 @@ class Projector:
     Raises
     ------
     DataError
-        When a position is not a pair, is named twice, or its bucket does not exist.
+        When a position is not a pair, is named twice, or its bucket does not exist; or when there are constraints
+        though both flags of the policy are off.
     SolverError
         When a constraint is not convex, not DPP, or needs a cone that cannot be certified.
 
@@ -90,7 +93,7 @@ class Projector:
     {'SP500': 0.075, 'WTI': 0.075, 'CASH': 0.85}
     """
 
-    @checked(elsewhere=["positions"])
+    @checked(elsewhere=["positions", "constraints"])
     def __init__(
         self,
         policy: Policy,
@@ -98,6 +101,11 @@ class Projector:
         *,
         constraints: ConstraintWriter | None = None,
     ) -> None:
+        if constraints is not None and not callable(constraints):
+            raise DataError(
+                f"constraints is {constraints!r}; give a function of the weights that returns cvxpy constraints by name"
+            )
+        refuse_limits(policy, constraints=constraints)
         self.policy = policy
         self.universe = Universe(policy, positions)
         self.index = self.universe.index
@@ -112,10 +120,15 @@ class Projector:
         solvers = tuple(dict.fromkeys([solver.name, *solver.fallbacks]))
         self._chain = EngineChain(solvers, room=lambda: self._room, positions=self.book.positions)
         trading = policy.execution
+        limits = {
+            "turnover.max": trading.turnover.max is not None,
+            "turnover.cost": trading.turnover.cost > 0.0,
+            "liquidity": trading.liquidity.participation is not None,
+        }
+        #: Rules on trades, which need to know what is held.
+        self.on_trades = tuple(name for name, there in limits.items() if there)
         #: Whether a position may be kept from turning to its other side at once.
-        self.trading_limited = bool(
-            trading.turnover.max is not None or trading.liquidity.participation is not None or trading.turnover.cost
-        )
+        self.trading_limited = bool(self.on_trades)
         #: Whether a rule is not linear, so that cvxpy must solve.
         self.has_cones = portfolio.volatility_max is not None or constraints is not None
         self._cash_min = portfolio.cash_min or 0.0
@@ -192,7 +205,9 @@ class Projector:
         ------
         DataError
             When an input is malformed, not finite, names a position outside the universe, asks for more than is held of
-            a position that its bucket does not admit, or is missing though a rule of the policy needs it.
+            a position that its bucket does not admit, or is missing though a rule of the policy needs it. With both
+            flags of the policy off, when anything is given that would limit weights: ``gated``, ``adv``, ``nav``,
+            ``lower``, ``upper``, or a scale other than 1.
         InfeasibleError
             When the hard rules cannot hold together.
         SolverError
@@ -201,6 +216,7 @@ class Projector:
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
         asked = Asked("solve", relative_weights, risk_scale, given, self.universe, constraints=self._own)
         try:
+            refuse_limits(self.policy, risk_scale=risk_scale, gated=gated, adv=adv, nav=nav, lower=lower, upper=upper)
             if self.policy.bypassed:
                 return recorded(bypass(self.universe.as_series(relative_weights), self.policy), self.policy, journal)
             r = self.universe.array(relative_weights, "relative_weights")
@@ -236,6 +252,7 @@ class Projector:
         given = Given(previous, gated, covariance, adv, nav, lower, upper, warm_start, engine)
         asked = Asked("project", targets, risk_scale, given, self.universe, constraints=self._own)
         try:
+            refuse_limits(self.policy, risk_scale=risk_scale, gated=gated, adv=adv, nav=nav, lower=lower, upper=upper)
             if self.policy.bypassed:
                 return recorded(bypass(self.universe.as_series(targets), self.policy), self.policy, journal)
             x = self.universe.array(targets, "targets")
@@ -330,6 +347,15 @@ class Projector:
         given = asked.given
         if not isinstance(given.engine, str) or given.engine not in ENGINES:
             raise SolverError(f"engine {given.engine!r} does not exist; choose one of {', '.join(ENGINES)}")
+        try:
+            return self._posed(side, target, clamps, asked)
+        except InfeasibleError as error:
+            error.add_hints(absent_members(self.policy, self.index.tolist(), error.rules))
+            raise
+
+    def _posed(self, side: Array, target: Array, clamps: dict[str, float], asked: Asked) -> Allocation:
+        """Read the inputs, and solve."""
+        given = asked.given
         held = None if given.previous is None else self.universe.array(given.previous, "previous")
         check_targets(target, self.policy)
         if held is not None:
@@ -376,8 +402,10 @@ class Projector:
             cash_min=self._cash_min,
             own_violations=None if self._extra is None else self._extra.violations,
             asked=asked,
+            own_comparisons=None if self._extra is None else self._extra.limits,
             again=partial(self._again, inputs, wish, asked),
             policy=self.policy,
+            left_out=self.on_trades if inputs.held is None else (),
         )
 
     def _again(self, inputs: Inputs, wish: Array, asked: Asked, program: Program) -> Allocation:
@@ -504,16 +532,3 @@ def prices_of(allocation: Allocation, frame: Frame) -> Point | None:
         if rule.kind == "row" and rule.name in price:
             rows[rule.index] = price[rule.name]
     return Point(u=np.zeros(0), rows=rows, turnover=point.turnover)
-
-
-def bypass(weights: pd.Series, policy: Policy, cash: float | None = None) -> Allocation:
-    """Return the caller's weights unchanged, bit for bit."""
-    values = weights.to_numpy(dtype=np.float64).copy()
-    return Allocation(
-        certificate=Certificate(0.0, 0.0, 0.0, "none", "the policy layer is switched off"),
-        index=as_positions(weights.index),
-        signed=values,
-        wished=values,
-        given_cash=cash,
-        policy=policy,
-    )

@@ -97,14 +97,14 @@ class RuleBook:
             if len(members) > 1:
                 shared[symbol] = tightest
                 continue
-            cap, key = tightest
+            cap, source = tightest
             at.append(int(members[0]))
             caps.append(cap)
-            records.append(bound_record(f"symbol.{symbol}.cap", self.policy.source(key), members, np.array([cap])))
+            records.append(bound_record(f"symbol.{symbol}.cap", source, members, np.array([cap])))
         return shared, SingleCaps(np.array(at, dtype=np.intp), np.array(caps), tuple(records))
 
     def _tightest_cap(self, symbol: str, members: Index) -> tuple[float, str] | None:
-        """Return the tightest cap of a symbol and the key that set it."""
+        """Return the tightest cap of a symbol, and who set it: its own entry where no general cap is tighter."""
         barbell = self.policy.barbell
         if not barbell.enable_barbell_allocation:
             return None
@@ -116,7 +116,12 @@ class RuleBook:
             found.append((barbell.risk_bucket.max_per_position, "barbell.risk_bucket.max_per_position"))
         if not risk.all() and barbell.safe_bucket.max_per_position is not None:
             found.append((barbell.safe_bucket.max_per_position, "barbell.safe_bucket.max_per_position"))
-        return min(found) if found else None
+        if not found:
+            return None
+        cap, key = min(found, key=lambda limit: limit[0])
+        source, (_, first) = self.policy.source(key), found[0]
+        looser = first != key and first.startswith("barbell.symbol_caps.")
+        return cap, f"{source} (tighter than symbol_caps, {self.policy.source(first)})" if looser else source
 
     # -- one program -----------------------------------------------------------------------------------------
 
@@ -317,9 +322,9 @@ class RuleBook:
             )
 
     def _symbol_caps(self, build: FrameBuilder) -> None:
-        for symbol, (cap, key) in self._shared_caps.items():
+        for symbol, (cap, source) in self._shared_caps.items():
             row = _indicator(build.n, self._members_of_symbol[symbol])
-            build.row(f"symbol.{symbol}.cap", key, row, hi=cap)
+            build.row(f"symbol.{symbol}.cap", "barbell.symbol_caps", row, hi=cap, source=source)
         build.single_caps(self._single_caps)
 
     def _trading(self, build: FrameBuilder, tradable: Array | None) -> None:

@@ -204,9 +204,20 @@ class Universe:
         check_sizes(least, most, self.index, self.policy)
         return np.maximum(least, 0.0), most
 
+    def warn_of_unread(self, adv: object, nav: object) -> None:
+        """Warn of volumes and NAV that no rule reads."""
+        if adv is None and nav is not None:
+            warn("nav= is used only beside adv=, for liquidity; give both, or leave nav= out")
+        if adv is not None and self.policy.execution.liquidity.participation is None:
+            warn(
+                "adv= has no effect: the policy sets no execution.liquidity.participation; set it (0.1 is a tenth of "
+                "the traded value), or leave adv= out"
+            )
+
     def tradable(self, adv: Mapping[str, float] | pd.Series | None, nav: float | None) -> Array | None:
         """Return the largest trade of each position, shape (n,), fraction of NAV; None where nothing limits it."""
         participation = self.policy.execution.liquidity.participation
+        self.warn_of_unread(adv, nav)
         if participation is None or adv is None:
             return None
         if nav is None or not np.isfinite(nav) or nav <= 0:

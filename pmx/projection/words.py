@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,15 @@ import numpy as np
 
 from pmx.projection.explain import RELAXED_ABOVE, RuleReading
 from pmx.projection.program import Program, RuleRecord
+from pmx.projection.prohibition import prohibitions
 
 if TYPE_CHECKING:
     from pmx.projection.allocation import Allocation
 
-#: Moves smaller than this are not worth a word, fraction of NAV: half of a hundredth of a basis point.
-WORTH_A_WORD = 5e-7
+#: Moves smaller than this would read 0.00 %, and are not told one by one; fraction of NAV.
+WORTH_A_WORD = 5e-5
+#: A change of no more than this is rounding.
+ROUNDING = 1e-12
 #: The two sides of a rule that gave way at its penalty are told as one where each is this many times their sum.
 DROWNED = 3.0
 
@@ -29,6 +33,8 @@ def in_words(allocation: Allocation) -> str:
             f"Other prices explain these weights as well; of all that do, those with the smallest sum of squares are "
             f"shown for {', '.join(shared)}."
         )
+    if allocation.left_out:
+        lines.append(left_out_in_words(allocation))
     c = allocation.certificate
     moved = ", of limits moved by that violation" if c.primal_residual > 0.0 else ""
     lines.append(
@@ -38,23 +44,66 @@ def in_words(allocation: Allocation) -> str:
     return "\n".join(lines)
 
 
+def left_out_in_words(allocation: Allocation, holdings: str = "what is held") -> str:
+    """Return which rules on trades are not in a solve, for want of ``holdings``."""
+    return f"Not in this solve: {', '.join(allocation.left_out)}. Rules on trades need to know {holdings}."
+
+
 def _overrun(allocation: Allocation) -> list[RuleReading]:
     return [rule for rule in allocation.readings if rule.violation > RELAXED_ABOVE]
 
 
 def _positions(allocation: Allocation) -> Iterator[str]:
-    """Yield a line for each position that does not get what it wanted."""
-    table = allocation.attribution
+    """Yield a line for each position that does not get what it wanted; one for all that miss it by next to nothing."""
+    table, prohibited = allocation.attribution, _prohibited(allocation)
     rules = [column for column in table.columns if column not in ("target", "weight")]
     gave_way = {rule.name for rule in _overrun(allocation)}
     values = table.to_numpy()
-    for (bucket, symbol), row in zip(allocation.index.tolist(), values, strict=True):
+    slight: list[float] = []
+    for j, ((bucket, symbol), row) in enumerate(zip(allocation.index.tolist(), values, strict=True)):
         target, weight = row[0], row[-1]
-        moves = {name: float(v) for name, v in zip(rules, row[1:-1], strict=True) if abs(v) >= WORTH_A_WORD}
-        if abs(weight - target) < WORTH_A_WORD or not moves:
+        if abs(weight - target) < WORTH_A_WORD:
+            slight += [abs(weight - target)] if abs(weight - target) > ROUNDING else []
             continue
-        reasons = ", ".join(_reasons(moves, gave_way))
-        yield f"{bucket}/{symbol} wanted {target:.2%}, gets {weight:.2%}: {reasons}"
+        moves = {name: float(v) for name, v in zip(rules, row[1:-1], strict=True) if v}
+        reasons = prohibited.get(j) or ", ".join(_reasons(_worth_a_word(moves), gave_way))
+        yield f"{bucket}/{symbol} wanted {target:.2%}, gets {weight + 0.0:.2%}: {reasons}"
+    if math.fsum(slight) >= WORTH_A_WORD:
+        yield f"{len(slight):,} positions changed by less than 0.01% each, {math.fsum(slight):.2%} in all."
+
+
+def _prohibited(allocation: Allocation) -> dict[int, str]:
+    """Return which positions a rule prohibits, by number, and which rule that is, in words."""
+    program = allocation.program
+    if program is None:
+        return {}
+    rule = prohibitions(program)
+    at = np.flatnonzero((rule >= 0) & (program.target > 0.0) & (allocation.signed == 0.0))
+    return {j: _prohibition(program.rules[int(rule[j])]) for j in at.tolist()}
+
+
+def _prohibition(rule: RuleRecord) -> str:
+    """Return what prohibits a position.
+
+    Examples
+    --------
+    >>> _prohibition(RuleRecord("symbol.WTI.cap", "barbell.yml:59", True, "bound"))
+    'prohibited by symbol.WTI.cap = 0 (barbell.yml:59)'
+    >>> _prohibition(RuleRecord("gate.WTI", "gate (exit)", True, "bound"))
+    'prohibited by gate.WTI (exit)'
+    """
+    mode = rule.source.removeprefix("gate ")
+    how = f" = 0 ({rule.source})" if mode == rule.source else f" {mode}"
+    return f"prohibited by {rule.name}{how}"
+
+
+def _worth_a_word(moves: dict[str, float]) -> dict[str, float]:
+    """Return moves in which those that would read 0.00 % are one, if together they would not."""
+    told = {name: move for name, move in moves.items() if abs(move) >= WORTH_A_WORD}
+    rest = [move for name, move in moves.items() if name not in told]
+    if abs(math.fsum(rest)) >= WORTH_A_WORD:
+        told[f"{len(rest)} others"] = math.fsum(rest)
+    return told
 
 
 def _reasons(moves: dict[str, float], gave_way: set[str]) -> Iterator[str]:

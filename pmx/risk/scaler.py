@@ -244,7 +244,7 @@ class RiskScaler:
         self._records: dict[str, _BucketRecord] = {}
         self._scales = np.ones(len(self._buckets))
         self._moved: set[str] = set()  # buckets whose scale is older than their last return
-        if not section.enabled:
+        if not (section.enabled and policy.risk_buckets.enabled):  # without budgets there is nothing to scale
             return
         for name, bucket in section.buckets.items():
             self._records[name] = _BucketRecord(

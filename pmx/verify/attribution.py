@@ -7,7 +7,8 @@ Stationarity says that the slope of the objective at the answer is carried by th
 so a row or cone moves position ``j`` by its term divided by ``-d_j``. What is left, ``r_j``, belongs to trading costs,
 turnover, soft floors and bounds, each of which can carry forces of one range only: a bound nothing unless the position
 rests on it, and then of one sign; trading ``±κ`` and ``±τ/2``, and anything in between where the position stays at what
-is held. What lies outside the sum of these ranges is unexplained, and has a column of its own.
+is held. What lies outside the sum of these ranges is unexplained, and has a column of its own. A position that is 0
+without need of a price (see `prohibited`) has no moves, or one: a prohibition took its whole target.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from functools import reduce
 from .exact import HALF, INFINITY, ONE, ZERO, Limit, between, beyond, plus, shown, total
 from .feasibility import Problem
 from .linear import Numbers
+from .prohibited import settled_at_zero
 from .record import Answer, Program, Proof
 
 #: Rows, columns and moves agree to this, times the sizes of a row's moves where they sum to more than 1.
@@ -46,14 +48,17 @@ def wrong_moves(proof: Proof, weights: Numbers, distance: Fraction) -> Iterator[
         yield name, "has a column in the attribution, but is no rule"
     if strange:
         return
-    due = priced_moves(proof)
+    due, settled = priced_moves(proof), settled_at_zero(proof)
     for j in range(len(weights)):
         row = {name: column[j] for name, column in moves.items() if column[j]}
         near = TOLERANCE * max(ONE, total(map(abs, row.values())))
         if abs(proof.target[j] + total(row.values()) - weights[j]) > near:
             off = proof.target[j] + total(row.values()) - weights[j]
             yield "attribution", f"row {j}: wish and moves are {shown(off)} off the weight"
-        yield from _wrong_row(proof, row, {name: column[j] for name, column in due.items()}, j, near, distance)
+        if j in settled:
+            yield from _wrong_at_zero(proof, row, j, settled[j], near)
+        else:
+            yield from _wrong_row(proof, row, {name: column[j] for name, column in due.items()}, j, near, distance)
     for name, column in moves.items():
         near = TOLERANCE * max(ONE, total(map(abs, column)))
         if name not in proof.totals or abs(total(column) - proof.totals[name]) > near:
@@ -101,6 +106,18 @@ def _wrong_row(
             wrong = beyond(move / scale - due.get(name, ZERO), low, high) * abs(scale) - distance
         if wrong > near:
             yield name, f"its move of position {j} in the attribution is {shown(wrong)} off what its price says"
+
+
+def _wrong_at_zero(proof: Proof, row: dict[str, Fraction], j: int, rule: int, near: Fraction) -> Iterator[Problem]:
+    """Yield what is wrong with the moves of a position that is 0 without need of a price."""
+    p = proof.program
+    wish = p.sign[j] * p.target[j]
+    right = {THROUGH_ZERO: wish - proof.target[j]} | ({p.rules[rule].name: -wish} if rule >= 0 else {})
+    for name in sorted(row.keys() | right.keys()):
+        wrong = abs(row.get(name, ZERO) - right.get(name, ZERO))
+        if wrong > near:
+            why = f"{p.rules[rule].name} prohibits it" if rule >= 0 and wish else "it has no target and no weight"
+            yield name, f"its move of position {j} in the attribution is {shown(wrong)} off: {why}"
 
 
 def _ranges(p: Program, answer: Answer, j: int) -> Ranges:

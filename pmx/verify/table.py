@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
+from .attribution import priced_moves
 from .exact import INFINITY, ONE, ZERO, Limit, minus, norm_above, shown, total
 from .feasibility import Problem
+from .prohibited import Forces, forces_at_zero
 from .record import HARD_TOLERANCE, Proof, Rule, Solve
 
 #: Figures of the table agree to this, or to what the rounding of their sums may be.
@@ -38,10 +40,12 @@ def wrong_weights(solve: Solve, proof: Proof) -> Iterator[Problem]:
 def wrong_table(solve: Solve, proof: Proof) -> Iterator[Problem]:
     """Yield lines of the table of rules that are not what the answer and its prices say, and a wrong status."""
     p = proof.program
-    residual = solve.weights.residual
+    residual, at_zero = solve.weights.residual, forces_at_zero(proof, priced_moves(proof))
     for i, (rule, reading) in enumerate(zip(p.rules, proof.readings, strict=True)):
         added = ZERO if residual is None else residual.weight * residual.coefficients.get(rule.name, ZERO)
-        due = LINES[rule.kind](proof, i, rule, added)
+        due = (
+            _bound(proof, i, rule, added, at_zero) if rule.kind == "bound" else LINES[rule.kind](proof, i, rule, added)
+        )
         for what, stated, right in (
             ("value", reading.value, due.value),
             ("bound", reading.bound, due.bound),
@@ -110,18 +114,19 @@ def _turnover(proof: Proof, i: int, rule: Rule, added: Fraction) -> Line:
     return _between(p.turnover(answer.u), -INFINITY, rule.hi, answer.turnover, p.turnover_rounding(answer.u))
 
 
-def _bound(proof: Proof, i: int, rule: Rule, added: Fraction) -> Line:
+def _bound(proof: Proof, i: int, rule: Rule, added: Fraction, at_zero: Mapping[int, Forces]) -> Line:
     """Return the line of the position with the least room, of several the one that the table speaks of.
 
-    A lower bound of zero or less is none.
+    A lower bound of zero or less is none. How hard the rule presses is what its moves say, but for positions that are 0
+    without need of a price.
     """
     p, u = proof.program, proof.answer.u
     lines = [
         _between(u[j] + added, low if low > 0 else -INFINITY, high, None, ZERO)
         for j, low, high in zip(rule.members, rule.member_lower, rule.member_upper, strict=True)
     ]
-    moves = proof.moves.get(rule.name)
-    price = ZERO if moves is None else sum((p.distance[j] * abs(moves[j]) for j in rule.members), ZERO)
+    moves = proof.moves.get(rule.name, (ZERO,) * len(u))
+    price = total(abs(at_zero[j].get(i, ZERO)) if j in at_zero else p.distance[j] * abs(moves[j]) for j in rule.members)
     least, stated = min(line.slack for line in lines), proof.readings[i].value
     tightest = [line for line in lines if _close(line.slack, least, NEAR)]
     return min(tightest, key=lambda line: abs(line.value - stated))._replace(price=price)
@@ -149,7 +154,7 @@ def _cone(proof: Proof, i: int, rule: Rule, added: Fraction) -> Line:
     return _between(-min(rooms, default=ZERO), -INFINITY, ZERO, None if rewritten else price, near)
 
 
-LINES = {"row": _row, "turnover": _turnover, "bound": _bound, "cone": _cone}
+LINES = {"row": _row, "turnover": _turnover, "cone": _cone}
 
 
 def _close(a: Limit, b: Limit, near: Fraction) -> bool:

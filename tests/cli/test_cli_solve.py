@@ -15,7 +15,7 @@ def weights_of(text):
 def test_csv_is_what_the_library_says(pmx_command, wishes):
     result = pmx_command("solve", "--weights", wishes, "--format", "csv")
     assert result.exit_code == 0
-    assert result.stderr == ""
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["note"]
     expected = pmx.project_to_feasible({"SP500": 0.3, "NASDAQ": 0.2, "BIL": 0.25}, pmx.load_policy())
     assert weights_of(result.stdout) == expected.weights.to_dict()
 
@@ -153,3 +153,80 @@ def test_a_picture_is_html(pmx_command, wishes):
     refused = pmx_command("solve", "--weights", wishes, "--picture", "cuts.svg")
     assert refused.exit_code == 2
     assert "--picture cuts.svg: the name must end in .html" in refused.stderr
+
+
+LIQUID = ("--set", "execution.liquidity.participation=0.1")
+
+
+def test_volumes_and_nav_reach_the_liquidity_rule(pmx_command, tmp_path):
+    (tmp_path / "wish.csv").write_text("symbol,weight\nSP500,0.08\nWTI,0.05\n")
+    (tmp_path / "held.csv").write_text("symbol,weight\nSP500,0.02\nWTI,0.05\n")
+    (tmp_path / "adv.csv").write_text("symbol,adv\nSP500,200000\nWTI,1e9\n")
+    ask = ("solve", "--weights", "wish.csv", "--previous", "held.csv", "--format", "csv", *LIQUID)
+    result = pmx_command(*ask, "--adv", "adv.csv", "--nav", "1000000")
+    assert result.exit_code == 0
+    # A tenth of 200,000 is 2 % of a NAV of 1,000,000.
+    assert weights_of(result.stdout)["SP500"] == pytest.approx(0.02 + 0.1 * 200_000 / 1e6, abs=1e-9)
+    assert weights_of(result.stdout)["WTI"] == pytest.approx(0.05, abs=1e-9)
+    assert "not in this solve" not in result.stderr.lower()
+
+
+def test_errors_name_options_and_not_arguments(pmx_command, tmp_path):
+    (tmp_path / "wish.csv").write_text("symbol,weight\nSP500,0.08\n")
+    (tmp_path / "other.csv").write_text("symbol,adv\nWTI,1e9\n")
+    ask = ("solve", "--weights", "wish.csv", "--previous", "wish.csv", *LIQUID)
+    off = ("--set", "risk_buckets.enabled=false", "--set", "barbell.enable_barbell_allocation=false")
+    for more, said in (
+        ((), "pass --adv (average daily value traded by symbol) and --nav, or set participation to null"),
+        (("--adv", "other.csv"), "--adv needs --nav"),
+        (("--adv", "other.csv", "--nav", "-1"), "--nav -1 is not a positive number"),
+        (("--adv", "other.csv", "--nav", "1e6"), "--adv of SP500 is nan"),
+        (("--adv", "none.csv", "--nav", "1e6"), "none.csv: does not exist"),
+        ((*off, "--gate", "SP500=exit"), "--gate would limit nothing"),
+        ((*off, "--scale", "ts_core=0.5"), "--scale would scale nothing"),
+        ((*off, "--adv", "other.csv", "--nav", "1e6"), "--adv would limit nothing"),
+    ):
+        result = pmx_command(*ask, *more)
+        assert (result.exit_code, result.stdout) == (2, ""), more
+        assert said in result.stderr
+        assert "adv=" not in result.stderr
+        assert "=," not in result.stderr
+
+
+def test_a_symbol_of_no_bucket_is_placed_in_the_file(pmx_command, tmp_path):
+    (tmp_path / "wish.csv").write_text("symbol,weight\nXYZ,0.08\n")
+    result = pmx_command("solve", "--weights", "wish.csv", "--set", "risk_buckets.default_bucket=null")
+    assert result.exit_code == 2
+    assert "or name its bucket in the file (columns bucket,symbol,weight)" in result.stderr
+
+
+def test_volumes_that_no_rule_reads_are_warned_of_by_their_option(pmx_command, tmp_path, wishes):
+    (tmp_path / "adv.csv").write_text("symbol,adv\nSP500,1e9\n")
+    result = pmx_command("solve", "--weights", wishes, "--adv", "adv.csv", "--nav", "1e6")
+    assert result.exit_code == 0
+    assert result.stderr.count("warning: --adv has no effect") == 1
+
+
+def test_without_holdings_it_says_once_which_rules_are_missing(pmx_command, wishes):
+    result = pmx_command("solve", "--weights", wishes, "--format", "json")
+    note = "note: Not in this solve: turnover.max. Rules on trades need to know what is held (--previous FILE)."
+    assert [line for line in result.stderr.splitlines() if "Not in this solve" in line] == [note]
+    assert json.loads(result.stdout)["not_in_this_solve"] == ["turnover.max"]
+
+
+def test_a_pinned_symbol_that_is_absent_is_named_after_the_table(pmx_command, wishes):
+    rule = "risk_buckets.custom_rules={gold: {symbols: {GLD: 1.0}, min: 0.05}}"
+    result = pmx_command("solve", "--weights", wishes, "--set", rule)
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[-1].startswith("custom.gold counts GLD, which is not in this solve: give it with")
+
+
+def test_the_page_says_when_under_which_policy_and_of_how_much(pmx_command, wishes, tmp_path):
+    result = pmx_command(
+        "solve", "--weights", wishes, "--picture", "cuts.html", "--nav", "2500000", "--date", "2026-03-05"
+    )
+    assert result.exit_code == 0
+    html = (tmp_path / "cuts.html").read_text(encoding="utf-8")
+    policy = pmx.load_policy()
+    assert "Decision of 05 March 2026, NAV 2,500,000.00 USD." in html
+    assert f"Policy: {policy.origin}. Fingerprint {policy.fingerprint}." in html

@@ -73,10 +73,11 @@ def test_what_prices_do_not_account_for_is_unexplained() -> None:
     positions = np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0], [-1.0, -1.0], [1.0, 1.0], [-np.inf] * 2, [0.0, 0.0]])
     owners = np.zeros((3, 2), dtype=np.intp)
     none, nobody = np.zeros(0), np.zeros(0, dtype=np.intp)
+    no_limits, no_owners = np.zeros((3, 0)), np.zeros((2, 0), dtype=np.intp)
     target, u = np.array([0.3, 0.3]), np.array([0.2, 0.3])
     parts = kernel("moving", "split")(
-        np.zeros((0, 2)), np.ones(2), target, target, positions, owners, nobody, nobody, np.zeros(1), u, none, 0.0, -1,
-        np.zeros((0, 0)), nobody,
+        np.zeros((0, 2)), np.ones(2), target, target, positions, owners, no_limits, no_owners,
+        nobody, nobody, np.zeros(1), u, none, 0.0, -1, np.zeros((0, 0)), nobody,
     )  # fmt: skip
     unexplained = 1 + OTHERS.index("unexplained")
     assert parts.cause.tolist() == [1, unexplained, 1]

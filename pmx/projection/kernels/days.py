@@ -190,7 +190,7 @@ def live(book, closes, wishes, rates, cash, last, worth, quantities, pending, wa
             held[j] = values[j] / nav
             target[j] = abs(wishes[day, j])
         rows = np.zeros(book.A.shape[0])
-        positions, owners, limits, _, _, u, turnover, _, judged = answer(
+        positions, owners, limits, limit_owners, _, u, turnover, _, judged = answer(
             book.law, book.A, book.order, book.groups, sign, target, book.distance, held, book.clamp, none, none, none,
             rows, 0.0,
         )  # fmt: skip
@@ -204,8 +204,8 @@ def live(book, closes, wishes, rates, cash, last, worth, quantities, pending, wa
         for j in range(n):
             weights[j] = u[j] + 0.0
         decided = split(
-            book.A, sign, target, target, positions, owners, book.law.rule_row, book.law.rule_number, price, u, rows,
-            turnover, book.law.turnover_rule, no_cones, no_owners,
+            book.A, sign, target, target, positions, owners, limits, limit_owners, book.law.rule_row,
+            book.law.rule_number, price, u, rows, turnover, book.law.turnover_rule, no_cones, no_owners,
         )  # fmt: skip
         for e in range(decided.cause.shape[0]):
             decided.cause[e] = book.number[decided.cause[e]]

@@ -18,6 +18,8 @@ TARGET, THROUGH_ZERO, TURNOVER_COST, SIGN, UNEXPLAINED = 0, 1, 2, 3, 4
 OTHERS = 5
 #: What is left of a row of the attribution up to this much, times one plus the row's moves, is rounding.
 ROUNDING = 1e-12
+#: A move of no more than this is the rounding of a weight, and nothing moved.
+NOTHING = 1e-15
 
 
 class Moves(NamedTuple):
@@ -39,16 +41,20 @@ class Moves(NamedTuple):
 
 @compiled()
 def split(
-    A, sign, wished, target, positions, owners, rule_row, rule_number, price, u, rows, turnover, turnover_rule, pulls,
-    pull_owner,
+    A, sign, wished, target, positions, owners, limits, limit_owners, rule_row, rule_number, price, u, rows, turnover,
+    turnover_rule, pulls, pull_owner,
 ):  # fmt: skip
     """Return what adds up to each position's signed weight: its wish, and what every rule took or gave.
 
-    ``positions`` and ``owners`` are the blocks that :func:`write_numbers` returns, ``price``, shape (n_rules,), what
-    :func:`read_rules` does; the rules ``rule_number`` are on the rows ``rule_row``. ``pulls``, shape (P, n), is what
-    cones take from each position's gradient, for the rules ``pull_owner``. Parts that are zero are left out.
+    ``positions``, ``owners``, ``limits`` and ``limit_owners`` are the blocks that :func:`write_numbers` returns,
+    ``price``, shape (n_rules,), what :func:`read_rules` does; the rules ``rule_number`` are on the rows ``rule_row``.
+    ``pulls``, shape (P, n), is what cones take from each position's gradient, for the rules ``pull_owner``. Parts that
+    are zero are left out.
+
+    A position with target and weight 0 has no moves. One that a rule prohibits owes that rule its whole target.
     """
     n_rules = price.shape[0]
+    prohibited = prohibiting(A, limits, limit_owners, positions[4], owners[1])
     bearing = np.flatnonzero((rows[rule_row] != 0.0) & (price[rule_number] != 0.0))
     row, rule = rule_row[bearing], rule_number[bearing]
     pressing = np.sign(rows[row]) * price[rule]
@@ -61,6 +67,9 @@ def split(
     for j in range(n):
         count = _put(cause, position, amount, count, n_rules + TARGET, j, wished[j])
         count = _put(cause, position, amount, count, n_rules + THROUGH_ZERO, j, sign[j] * target[j] - wished[j])
+        if u[j] == 0.0 and (target[j] == 0.0 or prohibited[j] >= 0):
+            count = _put(cause, position, amount, count, prohibited[j], j, -sign[j] * target[j])
+            continue
         first, scale, g = count, -sign[j] / distance[j], 0.0
         for b in range(row.shape[0]):
             pull = A[row[b], j] * pressing[b]
@@ -92,9 +101,32 @@ def split(
 
 
 @compiled()
+def prohibiting(A, limits, limit_owners, upper, upper_owner):
+    """Return the hard rule that lets each position hold nothing, shape (n,); −1 where none does.
+
+    That is the rule whose upper bound is 0; else the first one whose sum, of no negative coefficients, may not exceed
+    0 and counts the position.
+    """
+    K, n = A.shape
+    found = np.full(n, -1, np.intp)
+    for j in range(n):
+        if upper[j] <= 0.0:
+            found[j] = upper_owner[j]
+    for k in range(K):
+        if limits[1, k] > 0.0 or np.isfinite(limits[2, k]) or limit_owners[1, k] < 0:
+            continue
+        if A[k].min() < 0.0:
+            continue
+        for j in range(n):
+            if A[k, j] > 0.0 and found[j] < 0:
+                found[j] = limit_owners[1, k]
+    return found
+
+
+@compiled()
 def _put(cause, position, amount, count, owner, j, move):
-    """Append a part unless it is zero; return how many there are now."""
-    if move == 0.0:
+    """Append a part unless it is zero, or no more than rounding; return how many there are now."""
+    if abs(move) <= NOTHING:
         return count
     cause[count], position[count], amount[count] = owner, j, move
     return count + 1
