@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.arguments import checked
-from pmx.errors import DataError, warn
+from pmx.data.prices import check_prices
+from pmx.errors import warn
 
 Array = NDArray[np.float64]
 
@@ -86,12 +87,17 @@ def price_findings(prices: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     prices : DataFrame, date × symbol
-        As `pmx.data.check_prices` returns it.
+        As `pmx.data.check_prices` takes it.
 
     Returns
     -------
     DataFrame
         One row a finding; columns are the fields of `PriceFinding`.
+
+    Raises
+    ------
+    DataError
+        As `pmx.data.check_prices`.
 
     Examples
     --------
@@ -100,8 +106,7 @@ def price_findings(prices: pd.DataFrame) -> pd.DataFrame:
     >>> price_findings(prices)["text"].tolist()
     ['AAPL on 2020-08-31: 499 to 129, as in a 4:1 split']
     """
-    if not isinstance(prices.index, pd.DatetimeIndex):
-        raise DataError(f"prices: the index is {prices.index.dtype}, not dates; read them with pmx.data.check_prices")
+    prices = check_prices(prices)
     dates = pd.DatetimeIndex(prices.index)
     closes = prices.to_numpy(dtype=np.float64)
     found: list[PriceFinding] = []

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from pmx.arguments import checked
+from pmx.data import check_prices, price_findings
+from pmx.data.quality import warn_of
 from pmx.errors import DataError
 from pmx.execution import default_engines
 from pmx.policy import Policy
@@ -83,8 +85,10 @@ def forecast_report(
     Raises
     ------
     DataError
-        If no forecast has a known outcome: the history is too short.
+        If no forecast has a known outcome: the history is too short; or as `pmx.data.check_prices`.
     """
+    prices = check_prices(prices)
+    warn_of(price_findings(prices))
     symbols = [str(symbol) for symbol in prices.columns]
     engine: Any = default_engines(policy, symbols, ["time_series"])[0]  # which has diagnostics
     horizon = policy.signal_routing_config.engines.time_series.horizon

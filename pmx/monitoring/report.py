@@ -285,7 +285,14 @@ def _gave_way(result: BacktestResult) -> Iterator[str]:
 
 
 def _data(result: BacktestResult) -> Iterator[str]:
-    """List what in the prices is probably a fault."""
+    """List splits and dividends, and what in the prices is probably a fault."""
+    if len(result.corporate_actions):
+        yield heading("Splits and dividends")
+        yield paragraph("What the prices do not show, on the units held at the close before. Dividends are in the NAV.")
+        shown = tables.actions_table(result.corporate_actions[:LISTED])
+        yield table(shown, text=("date", "symbol", "kind"))
+        if len(result.corporate_actions) > LISTED:
+            yield paragraph(f"The first {LISTED} of {len(result.corporate_actions):,}.", "soft")
     if result.data_warnings.empty:
         return
     yield heading("Prices to check")

@@ -107,6 +107,20 @@ def rules_table(allocation: Allocation) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
+def actions_table(actions: pd.DataFrame) -> pd.DataFrame:
+    """Return splits and dividends, one row each."""
+    dividend = actions["kind"] == "dividend"
+    shown = {
+        "date": actions["date"].dt.strftime("%Y-%m-%d"),
+        "symbol": actions["symbol"],
+        "kind": actions["kind"],
+        "units or cash for one": actions["value"].map("{:,.6g}".format),
+        "units held": actions["quantity"].map("{:,.6g}".format),
+        "cash paid": actions["cash"].map("{:,.2f}".format).where(dividend, NONE),
+    }
+    return pd.DataFrame(shown)
+
+
 def data_table(findings: pd.DataFrame) -> pd.DataFrame:
     """Return what in the prices is probably a fault, one row a finding."""
     shown = {

@@ -140,6 +140,9 @@ def test_splits_and_dividends_from_files(pmx_command, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert result.stderr == ""
     assert pd.read_csv(tmp_path / "run" / "nav.csv")["nav"].round(9).tolist() == [1000.0] * 5  # and the opening NAV
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Splits and dividends" in page
+    assert "<td>2.00</td>" in page
     rows = pd.read_csv(tmp_path / "run" / "corporate_actions.csv")
     assert rows[["kind", "value", "quantity", "cash"]].to_numpy().tolist() == [
         ["split", 4.0, 1.0, 0.0],

@@ -9,7 +9,7 @@ import pytest
 import pmx
 from pmx.data import load_demo_prices, price_findings
 from pmx.data.quality import messages, warn_of
-from pmx.errors import PmxWarning
+from pmx.errors import DataError, PmxWarning
 
 
 def walk(n=600, m=4, seed=0, volatility=0.015, freq="B"):
@@ -119,6 +119,11 @@ def test_two_symbols_with_the_same_closes():
     prices["COPY"] = prices["S2"]
     [found] = price_findings(prices).itertuples(index=False)
     assert (found.kind, found.symbol, found.text) == ("copy", "COPY", "COPY and S2, all 600")
+
+
+def test_what_is_no_table_of_prices_is_refused():
+    with pytest.raises(DataError, match="long table"):
+        price_findings(walk(n=3).reset_index().melt("date", var_name="symbol", value_name="close"))
 
 
 def test_one_warning_a_kind_names_the_worst_few():
