@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 from typing import Any
 
 from pmx.arguments.describing import described
@@ -17,6 +18,8 @@ def mapping_of(key: Kind | None = None, value: Kind | None = None) -> Kind:
         if not isinstance(given, Mapping):
             raise Misfit
         changed: dict[Any, Any] = {}
+        if key is not None and key.wanted == "a text":
+            given = _number_tickers_as_text(given, name)
         for label, item in given.items():
             if key is not None:
                 part(key, label, name, f"{name} has the key")
@@ -28,6 +31,18 @@ def mapping_of(key: Kind | None = None, value: Kind | None = None) -> Kind:
 
     content = f" to {value.wanted}" if value is not None else ""
     return Kind(f"a mapping of {key.wanted}{content}" if key is not None else "a mapping", read)
+
+
+def _number_tickers_as_text(given: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
+    """Return a mapping with whole numbers as keys, which are tickers such as 5930, as their text."""
+    numbers = [label for label in given if isinstance(label, Integral) and not isinstance(label, bool)]
+    if not numbers:
+        return given
+    texts = {str(label) if label in numbers else label: item for label, item in given.items()}
+    if len(texts) < len(given):
+        twice = next(label for label in numbers if str(label) in given)
+        raise DataError(f"{name} has the key {twice} as a number and as a text; keep one")
+    return texts
 
 
 def sequence_of(item: Kind | None, form: Callable[[Iterable[Any]], Any] | None) -> Kind:

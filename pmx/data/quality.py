@@ -80,7 +80,7 @@ KINDS = {
 }
 
 
-@checked
+@checked(outside=["prices"])
 def price_findings(prices: pd.DataFrame) -> pd.DataFrame:
     """Return what in a table of closes is probably a fault, the largest of each kind first.
 

@@ -68,7 +68,7 @@ class Today:
     routing: Routing
 
 
-@checked(elsewhere=["engines"])
+@checked(elsewhere=["engines"], outside=["prices"])
 def signals_today(
     prices: pd.DataFrame,
     policy: Policy,
@@ -113,7 +113,7 @@ def signals_today(
     return opinions_today(prices, policy, engines=engines, progress=progress).opinions
 
 
-@checked(elsewhere=["engines"])
+@checked(elsewhere=["engines"], outside=["prices"])
 def opinions_today(
     prices: pd.DataFrame,
     policy: Policy,

@@ -61,7 +61,7 @@ class ForecastReport:
     left_out: tuple[str, ...]
 
 
-@checked
+@checked(outside=["prices"])
 def forecast_report(
     prices: pd.DataFrame, policy: Policy, *, every: int | None = None, progress: bool = False
 ) -> ForecastReport:

@@ -193,7 +193,8 @@ def test_a_series_of_numbers_can_be_added_up(kind: Any) -> None:
         (array, np.ma.array([0.5, 0.25], mask=[True, False]), "value is a masked array; fill what is masked"),
         (mask, np.array([0.5]), "give an array of true and false"),
         (labelled, {"SPY": "x"}, r"value\['SPY'\] is 'x', a str; give a number"),
-        (labelled, {5930: 0.5}, "value has the key 5930, an int; give a text"),
+        (labelled, {5930.5: 0.5}, "value has the key 5930.5, a float; give a text"),
+        (labelled, {5930: 0.5, "5930": 0.5}, "value has the key 5930 as a number and as a text; keep one"),
         (labelled, pd.Series({"SPY": "x"}, dtype=object), "value of SPY is 'x', a str; give a number"),
         (labelled, pd.Series(["a", "b"], dtype="category"), "value holds category values, not numbers"),
         (labelled, pd.Series([1 + 1j]), "value holds complex128 values, not numbers"),
@@ -274,3 +275,7 @@ def test_a_value_whose_own_description_fails_is_named_by_its_kind() -> None:
 
     with pytest.raises(DataError, match="value is an Odd; give a number"):
         number(Odd())
+
+
+def test_a_ticker_that_is_a_number_is_its_text() -> None:
+    assert labelled({5930: 0.5, "SPY": 0.25}) == {"5930": 0.5, "SPY": 0.25}
