@@ -13,7 +13,7 @@ from typing import Any
 from .exact import INFINITY, ONE, ZERO, Limit, shown
 from .feasibility import Problem
 from .inputs import Asked
-from .limits import NEAR, same
+from .limits import NEAR, same, wrong_limits
 from .linear import Numbers
 from .policy import Position, number
 from .record import Program, Proof, Row, Weights
@@ -21,6 +21,12 @@ from .record import Program, Proof, Row, Weights
 #: The metric of a position is that of a target of at least this, and a variance counts as at least this share of the
 #: largest.
 SMALLEST_TARGET, SMALLEST_VARIANCE = Fraction(1e-4), Fraction(1e-4)
+
+
+def wrong_program(policy: Mapping[str, Any], positions: list[Position], asked: Asked, p: Program) -> Iterator[Problem]:
+    """Yield what is not so in a program, by the policy and what was asked."""
+    yield from wrong_limits(policy, positions, asked, p)
+    yield from wrong_inputs(policy, positions, asked, p)
 
 
 def wrong_inputs(policy: Mapping[str, Any], positions: list[Position], asked: Asked, p: Program) -> Iterator[Problem]:

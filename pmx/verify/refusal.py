@@ -79,6 +79,8 @@ def read_refusal(line: Field) -> Refusal:
     if not line["asked"].absent:
         line["asked"]["how"].text("solve", "project")
     proof = line["proof"]
+    if not proof.absent and not proof["proven"].flag() and not list(proof["program"]["cones"]):
+        raise proof["proven"].wrong("true, where no cone takes part")
     return Refusal(
         number=line["number"].integer(1, 10**12),
         policy=line["policy"].text(),

@@ -11,20 +11,19 @@ from fractions import Fraction
 from os import PathLike
 from typing import Any, BinaryIO
 
-from .asking import wrong_inputs, wrong_residual, wrong_targets
+from .admission import misplaced
+from .asking import wrong_program, wrong_residual, wrong_targets
 from .attribution import wrong_moves
 from .certificate import STATED_NEAR, wrong_certificate
 from .chain import BrokenChainError, unbroken
 from .exact import ZERO, shown
 from .feasibility import Problem, misstated, violations
 from .field import Field, MalformedError, parse
-from .inputs import Asked
-from .limits import wrong_limits
 from .names import misnamed, unknown_engine
 from .optimality import bounds, wrong_prices
-from .policy import Position, broken_limits, is_off
+from .policy import broken_limits, is_off
 from .reading import read_solve
-from .record import HARD_TOLERANCE, Program, Proof, Solve
+from .record import HARD_TOLERANCE, Proof, Solve
 from .refusal import KINDS, Refusal, read_refusal, unproven
 from .table import wrong_table, wrong_weights
 
@@ -243,7 +242,8 @@ class _Reader:
                 yield "asked", "is missing: nothing says what was asked"
                 return
             self.verdict.what_ifs += solve.asked.what_if
-            yield from _wrong_program(policy, [*solve.positions], solve.asked, solve.proof.program)
+            yield from wrong_program(policy, [*solve.positions], solve.asked, solve.proof.program)
+            yield from misplaced(policy, solve)
             yield from wrong_targets(policy, [*solve.positions], solve.asked, solve.proof)
         except UNREADABLE as error:
             yield _unreadable(error)
@@ -262,7 +262,7 @@ class _Reader:
         problems = [*misstated(clash.program, None)]
         try:
             problems += misnamed(policy, refusal.positions, clash.program)
-            problems += _wrong_program(policy, refusal.positions, clash.asked, clash.program)
+            problems += wrong_program(policy, refusal.positions, clash.asked, clash.program)
         except UNREADABLE as error:
             problems.append(_unreadable(error))
         problems += unproven(refusal, clash)
@@ -298,12 +298,6 @@ class _Reader:
         if worst > proof.certificate.primal_residual + STATED_NEAR:
             stated = shown(proof.certificate.primal_residual)
             yield "certificate", f"states that no hard rule is overrun by more than {stated}; one is by {shown(worst)}"
-
-
-def _wrong_program(policy: Any, positions: list[Position], asked: Asked, p: Program) -> Iterator[Problem]:
-    """Yield what is not so in a program, by the policy and what was asked."""
-    yield from wrong_limits(policy, positions, asked, p)
-    yield from wrong_inputs(policy, positions, asked, p)
 
 
 def _unreadable(error: Exception) -> Problem:

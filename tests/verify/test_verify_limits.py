@@ -9,6 +9,7 @@ from zoo.policies import random_case
 
 import pmx
 from pmx.verify import verify
+from pmx.verify.admission import admits
 
 HELD = {("ts_core", "SP500"): 0.02, ("ts_core", "WTI"): 0.01, ("ml_secondary", "SP500"): 0.01}
 SYMBOLS = ["SP500", "WTI", "NASDAQ", "BIL"]
@@ -273,3 +274,32 @@ def test_limits_of_random_policies(tmp_path):
 @pytest.mark.fuzz
 def test_limits_of_many_random_policies(tmp_path):
     assert raise_or_lower(range(1_000, 1_100), tmp_path) > 2_000
+
+
+def test_what_a_bucket_does_not_admit_may_be_sold_and_never_grow(tmp_path):
+    policy = pmx.load_policy()
+    listed = policy.override({"risk_buckets.buckets.ts_core.symbols": ["GLD"]})
+    wish = pd.Series({("ts_core", "WTI"): 0.03, ("ts_core", "GLD"): 0.03})
+    for held, refused in ((None, True), (0.02, True), (0.03, False), (0.04, False), (-0.03, True)):
+        previous = None if held is None else wish * 0.0 + held
+        allocation = pmx.project_to_feasible(wish, policy, previous=previous)
+        named = {finding.rule for finding in findings_of(tmp_path, allocation, listed)}
+        assert ("bucket.ts_core.symbols" in named) == refused, held
+        assert findings_of(tmp_path, allocation, policy) == []
+
+
+def test_the_verifier_admits_what_the_policy_admits():
+    buckets = {
+        "safe": {"role": "safe", "base_nav_frac": 0.5, "symbols": ["BIL", "S*"]},
+        "core": {"role": "risk", "base_nav_frac": 0.2},
+        "hedge": {"role": "risk", "base_nav_frac": 0.1, "symbols": ["VIX*", "GLD"]},
+        "cash": {"role": "safe", "base_nav_frac": 0.1},
+    }
+    for safe in ([], ["TLT"]):
+        policy = pmx.Policy.from_mapping(
+            {"risk_buckets": {"buckets": buckets}, "barbell": {"safe_bucket": {"symbols": safe}}}
+        )
+        for bucket in buckets:
+            for symbol in ("BIL", "SHV", "TLT", "GLD", "VIXY", "SPX", "AAPL"):
+                position = (bucket, symbol)
+                assert admits(policy.to_mapping(), position) == policy.admits(*position), (safe, position)

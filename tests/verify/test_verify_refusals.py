@@ -130,6 +130,9 @@ def test_a_forged_clash_is_refused(path):
     def another_kind(line):
         line["kind"] = "BoredomError"
 
+    def not_proven(line):  # rules without cones clash provably or not at all
+        line["proof"]["proven"] = False
+
     def counted(line):
         line["number"] = 2
 
@@ -141,6 +144,7 @@ def test_a_forged_clash_is_refused(path):
         (other_rules, {"proof"}),
         (less_asked, {"asked"}),
         (another_kind, {"refusal"}),
+        (not_proven, {"format"}),
         (counted, {"chain"}),
     ):
         path.write_bytes(honest)
