@@ -85,6 +85,7 @@ TIGHTER: dict[str, str] = {
     "execution.liquidity.participation": "cap",
     "execution.max_fx_age_days": "cap",
     "execution.max_stale_bars": "cap",
+    "execution.rebalance.tolerance": "cap",
     "execution.turnover.max": "cap",
 } | {
     f"{rule}.{key}": way
