@@ -71,8 +71,10 @@ def test_a_run_that_fails_leaves_what_it_decided(market, tmp_path):
 def test_a_run_that_is_refused_before_its_first_day_says_why(market, tmp_path):
     prices, targets = market
     path = tmp_path / "run.jsonl"
+    bad = prices.copy()
+    bad.iloc[3, 0] = -1.0
     with pytest.raises(pmx.DataError) as caught:
-        pmx.backtest(prices, pmx.load_policy(), targets=targets, trade_at="noon", journal=path)
+        pmx.backtest(bad, pmx.load_policy(), targets=targets, journal=path)
     refusal = lines_of(path)[2]
     assert (refusal["record"], refusal["message"], refusal["label"]) == ("refusal", str(caught.value), None)
     assert (refusal["asked"], refusal["positions"]) == (None, None)

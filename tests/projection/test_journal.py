@@ -115,7 +115,7 @@ def test_an_error_on_the_way_leaves_a_whole_journal(path, policy):
         ),
         (
             lambda p, j: pmx.Projector(p, [("ts_core", "SP500")]).project(
-                np.array([0.1]), gated={"SP500": "shut"}, lower=np.array([-1.0]), adv=3, nav="a lot", journal=j
+                np.array([0.1]), gated={"SP500": "shut"}, lower=np.array([-1.0]), journal=j
             ),
             "DataError", "project", "it must be 'reduce_only' or 'exit'",
         ),
@@ -136,19 +136,21 @@ def test_a_refusal_is_written_down_with_its_reason_and_what_was_asked(path, poli
 
 
 def test_what_was_asked_is_written_as_far_as_it_can_be_read(path, policy):
-    class Odd:
-        def __repr__(self):
-            raise RuntimeError
-
     projector = pmx.Projector(policy, [("ts_core", "SP500"), ("ts_core", "WTI")])
     weights = pd.Series({("ts_core", "SP500"): math.inf, ("elsewhere", "X"): math.nan})
     with pytest.raises(pmx.DataError):
-        projector.project(weights, previous=np.array([0.1]), risk_scale={"ts_core": "half"}, adv=Odd(), journal=path)
+        projector.project(weights, previous=np.array([0.1]), risk_scale={"ts_core": math.nan}, journal=path)
     asked = lines_of(path)[2]["asked"]
     assert asked["weights"] == [[["ts_core", "SP500"], "inf"], [["elsewhere", "X"], "nan"]]
     assert asked["previous"] == [0.1]
-    assert asked["risk_scale"] == {"ts_core": {"unread": "'half'"}}
+    assert asked["risk_scale"] == {"ts_core": "nan"}
     assert verify(path).accepted
+
+
+def test_a_call_with_an_argument_of_the_wrong_type_asks_nothing_and_leaves_no_line(path, policy):
+    with pytest.raises(pmx.DataError, match="nav is 'a lot', a str"):
+        pmx.project_to_feasible({"SP500": 0.1}, policy, nav="a lot", journal=path)
+    assert not path.exists()
 
 
 def test_a_refusal_that_no_journal_takes_is_raised_all_the_same(path, policy):
