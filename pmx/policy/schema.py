@@ -30,9 +30,9 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Volatility = Annotated[float, Field(gt=0.0, le=5.0, allow_inf_nan=False)]
 #: A factor on a budget.
 Factor = Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)]
-#: 1/100 % of a traded value, one side; 1,000 are a tenth of it.
-BasisPoints = Annotated[float, Field(ge=0.0, lt=1000.0, allow_inf_nan=False)]
-RoundTripBasisPoints = Annotated[float, Field(ge=0.0, lt=2000.0, allow_inf_nan=False)]
+#: 1/100 % of a traded value, one side; 10,000 are all of it.
+BasisPoints = Annotated[float, Field(ge=0.0, lt=10_000.0, allow_inf_nan=False)]
+RoundTripBasisPoints = Annotated[float, Field(ge=0.0, lt=20_000.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_without_blanks)]
 #: A name that becomes part of a rule's name and of a dotted key, so it holds no dot and no blank.
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]

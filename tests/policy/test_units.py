@@ -194,7 +194,7 @@ def test_what_is_usual_passes_in_silence(name):
         ("barbell.market_caps.ngx", 5, "≤ 1 (write 0.05 for 5 %)"),
         ("execution.turnover.max", 30, "≤ 1 (write 0.30 for 30 %)"),
         ("execution.liquidity.participation", 10, "≤ 1 (write 0.10 for 10 %)"),
-        ("execution.costs.commission_bps", 1000, "write a number < 1000"),
+        ("execution.costs.commission_bps", 10_000, "write a number < 10000"),
         ("signal_routing_config.sources.ml_secondary.min_edge", 20, "≤ 10 (write 0.20 for 20 %)"),
         ("signal_routing_config.sources.ml_secondary.min_confidence", 55, "≤ 1 (write 0.55 for 55 %)"),
         ("quant_success_config.min_expected_profit", 2, "≤ 1 (write 0.02 for 2 %)"),
