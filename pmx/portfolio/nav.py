@@ -198,7 +198,12 @@ def nav_at(marks: Marks) -> Nav:
     for (bucket, symbol), value in values.items():
         if not math.isfinite(value):
             raise DataError(f"value of {bucket}/{symbol} is not finite; check its quantity, price and FX rate")
-    total = math.fsum([*cash, *values.values()])
+    try:
+        total = math.fsum([*cash, *values.values()])
+    except (OverflowError, ValueError):
+        total = math.inf
+    if not math.isfinite(total):
+        raise DataError("NAV is beyond all numbers; check the cash and its FX rates")
     return Nav(total, snapshot.base_currency, math.fsum(cash), MappingProxyType(values))
 
 

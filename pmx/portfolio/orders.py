@@ -95,7 +95,7 @@ def size_orders(
     >>> allocation = solve(policy, pd.Series([1.0], index=index))
     >>> plan = size_orders(allocation, PortfolioSnapshot(10_000.0, {}), {"SPY": 450.0}, lot_size=1.0)
     >>> plan.orders[["symbol", "side", "quantity"]].to_dict("records"), plan.cash_after
-    ([{'symbol': 'SPY', 'side': 'BUY', 'quantity': 4.0}], 8199.64)
+    ([{'symbol': 'SPY', 'side': 'BUY', 'quantity': 2.0}], 9099.82)
     """
     sizing = Sizing.of(allocation.policy, lot_size, lot_sizes, min_order_nav_frac, costs)
     market = Market.open(Marks.of(snapshot, prices, allocation.policy, prices_as_of), sizing)

@@ -239,6 +239,14 @@ def test_a_value_beyond_all_numbers_is_refused() -> None:
         compute_nav(PortfolioSnapshot(1.0, {"X": 1e300}), {"X": 1e300})
 
 
+@pytest.mark.parametrize(
+    "cash", [{"USD": 1.0, "EUR": 1e308}, {"EUR": 1e308, "GBP": -1e308}, {"USD": 1e308, "CHF": 1e308}]
+)
+def test_cash_beyond_all_numbers_is_refused(cash: dict[str, float]) -> None:
+    with pytest.raises(DataError, match="NAV is beyond all numbers"):
+        compute_nav(PortfolioSnapshot(cash, {}, fx={"EUR": 10.0, "GBP": 10.0, "CHF": 1.0}), {})
+
+
 def test_a_snapshot_is_a_value_that_cannot_change() -> None:
     given_positions = {"SPY": 1.0}
     snapshot = PortfolioSnapshot(5.0, given_positions)

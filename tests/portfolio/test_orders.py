@@ -614,7 +614,7 @@ def test_the_policy_s_costs_and_least_cash_are_kept() -> None:
                 "buckets": {"safe": {"role": "safe", "base_nav_frac": 1.0, "symbols": ["BIL"]}},
             },
             "execution": {"costs": {"commission_bps": 40.0, "half_spread_bps": 10.0}, "sizing": {"lot_size": 1}},
-            "barbell": {"safe_bucket": {"symbols": ["BIL"], "min_weight": 0.5}},
+            "barbell": {"safe_bucket": {"symbols": ["BIL"], "min_weight": 0.5, "max_per_position": 1.0}},
         }
     )
     index = pd.MultiIndex.from_tuples([("safe", "BIL")], names=["bucket", "symbol"])
