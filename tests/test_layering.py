@@ -1,6 +1,6 @@
 """Imports run one way, heavy packages stay where they belong, and ``import pmx`` is light.
 
-errors ← arguments ← policy ← data, signals, risk, portfolio, projection ← execution ← backtest ← monitoring ← cli
+errors ← arguments ← policy ← data ← signals, risk, portfolio, projection ← execution ← backtest ← monitoring ← cli
 """
 
 import ast
@@ -20,7 +20,7 @@ ALLOWED = {
     "verify": set(),
     "policy": {"errors", "arguments"},
     "data": {"errors", "arguments", "policy"},
-    **{stage: {"errors", "arguments", "policy", "verify"} | MIDDLE - {stage} for stage in MIDDLE},
+    **{stage: {"errors", "arguments", "policy", "data", "verify"} | MIDDLE - {stage} for stage in MIDDLE},
     "execution": {"errors", "arguments", "policy", "data"} | MIDDLE,
     "backtest": {"errors", "arguments", "policy", "data", "execution"} | MIDDLE,
     "linting": {"errors", "arguments", "policy"} | MIDDLE,

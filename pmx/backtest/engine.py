@@ -13,7 +13,8 @@ import pandas as pd
 from pmx.arguments import checked
 from pmx.backtest.action_book import ActionBook
 from pmx.backtest.contributions import Contributions
-from pmx.backtest.inputs import cost_model, day, interest_rates, row_range, target_frame, traded_values
+from pmx.backtest.delistings import Delistings, warn_of_delistings
+from pmx.backtest.inputs import cost_model, interest_rates, row_range, target_frame, traded_values
 from pmx.backtest.metrics import check_periods
 from pmx.backtest.orders import Orders
 from pmx.backtest.recorder import Recorder
@@ -22,7 +23,9 @@ from pmx.backtest.schedule import scheduled
 from pmx.backtest.together import TogetherDays
 from pmx.backtest.watch import Watch
 from pmx.data import check_prices, price_findings
+from pmx.data.calendar import FEWEST_ROWS, rows_per_year, warn_of_contradiction
 from pmx.data.corporate_actions import as_held, corporate_actions
+from pmx.data.dates import day
 from pmx.data.quality import warn_of
 from pmx.errors import DataError, SignalError
 from pmx.execution import Account, AuditLog, CostModel, Desk, Fills, History, Holdings, Step, default_engines, step
@@ -49,7 +52,7 @@ def backtest(
     targets: pd.DataFrame | None = None,
     initial_nav: float = 1e6,
     costs: CostModel | float | None = None,
-    cash_rate: pd.Series | None = None,
+    cash_rate: pd.Series | pd.DataFrame | float | None = None,
     trade_at: TradeAt | None = None,
     schedule: str | None = None,
     tolerance: float | None = None,
@@ -58,7 +61,7 @@ def backtest(
     adv: pd.DataFrame | None = None,
     splits: pd.DataFrame | None = None,
     dividends: pd.DataFrame | None = None,
-    periods_per_year: float = 252.0,
+    periods_per_year: float | None = None,
     journal: Journal | str | PathLike[str] | None = None,
     audit: AuditLog | str | PathLike[str] | None = None,
     progress: bool = False,
@@ -69,8 +72,9 @@ def backtest(
 
     1. cash earns interest for the calendar days since the last close, at the rate known then; units split, and pay
        dividends, where ``splits`` and ``dividends`` say so;
-    2. holdings are marked to the close; a symbol without a price keeps its last mark, and is sold at it after more than
-       ``execution.max_stale_bars`` such rows;
+    2. holdings are marked to the close; a symbol without a price keeps its last mark, and is sold at it after missing
+       more than ``execution.max_stale_bars`` of its own sessions (see `pmx.data.sessions`: a weekend on a table with
+       coins is no session of a share). ``execution.delisting`` may take a haircut from that, or hold on;
     3. what was decided at the last close is traded at this one: each position to its weight of the NAV before costs,
        orders netted over buckets, costs paid from cash. A symbol without a price is not traded: its order waits for its
        next close, a newer decision, or its delisting;
@@ -102,17 +106,19 @@ def backtest(
         Asked at every close: engines, or names of ``signal_routing_config.engines``. Those that the policy switches on
         when omitted. Never a language model: it has read what came after.
     targets : DataFrame, date × symbol or date × (bucket, symbol), signed fractions of NAV, optional
-        Wishes in place of engines. A missing target is 0 before the symbol's first
-        price; where a listed symbol lacks a price, its last target stands. A column ``CASH`` is ignored.
+        Wishes in place of engines. A row takes effect at the close of its date or,
+        where there are no prices on it, at the next close; the latest rules where several fall on one close. One that
+        takes effect before ``start`` is no part of the run, which begins in cash. A missing target is 0 before the
+        symbol's first price; where a listed symbol lacks a price, its last target stands. A column ``CASH`` is ignored.
     initial_nav : float
         Opening cash, base currency.
     costs : CostModel or float, optional
         Cost of one side, or one rate for all symbols (fraction of traded value); the policy's when omitted. Signals
         are judged by it, and it prices the edges of the policy's engines that have no ``round_trip_cost_bps``; engines
         given as objects know their own.
-    cash_rate : Series by date, optional
-        Simple rate a calendar day, known at its date; the last known one accrues, also on borrowed cash. 0 when
-        omitted.
+    cash_rate : Series or one-column DataFrame by date, or float, optional
+        Simple rate a calendar day, known at its date, at most 0.01 in size; the last known one accrues, also on
+        borrowed cash. A number is the rate of every day. 0 when omitted.
     trade_at : {"next_close", "close"}, optional
         Which close a decision trades at; the policy's ``execution.trade_at`` when omitted.
     schedule : {"on_breach", "on_targets", "daily", "weekly", "monthly"}, optional
@@ -130,8 +136,12 @@ def backtest(
     dividends : DataFrame, date × symbol, or long with columns date, symbol, amount; optional
         Cash for one unit, base currency, by ex-date; missing or 0 for none. Paid that day on what was held at the close
         before, after a split on the same day; who is short pays.
-    periods_per_year : float
-        For the metrics.
+
+        Dates of all these tables may be a DatetimeIndex, days as a PeriodIndex, `datetime.date` or ISO text. A time
+        zone is dropped and the local date kept, of prices and of everything else alike.
+    periods_per_year : float, optional
+        For the metrics; the policy's ``risk_scaler.volatility.periods_per_year`` when omitted. Where that is ``auto``,
+        they are counted by the dates of the run. A figure that contradicts them by more than 20 % is warned of.
     journal : Journal or path-like, optional
         Where every decision is written, for ``pmx verify``. Each day is then lived by itself, which takes longer.
     audit : AuditLog or path-like, optional
@@ -183,6 +193,9 @@ def backtest(
             prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv, splits,
             dividends, judge=audit is not None, progress=progress,
         )  # fmt: skip
+    run.desk.check_year(run.dates[run.rows.start : run.rows.stop])
+    if periods_per_year is not None:
+        warn_of_contradiction(periods_per_year, run.dates[run.rows.start : run.rows.stop], "periods_per_year")
     with (
         counting("backtest", len(run.rows), progress) as advance,
         auditing(audit, begins=run.dates[run.rows.start]) as run.audit,  # first: one that is refused leaves no journal
@@ -196,7 +209,11 @@ def backtest(
                     run.day(i)
             i += max(lived, 1)
             advance(max(lived, 1))
-    return run.recorder.result(periods_per_year, run.contributions, run.findings, run.actions.table())
+    delistings = run.delistings.table(run.account.symbols, run.rows.stop)
+    warn_of_delistings(delistings, policy.risk_buckets.portfolio.base_currency, policy.execution.delisting)
+    return run.recorder.result(
+        run.periods_in_a_year(periods_per_year), run.contributions, run.findings, run.actions.table(), delistings
+    )
 
 
 class _Run:
@@ -210,7 +227,7 @@ class _Run:
         targets: pd.DataFrame | None,
         initial_nav: float,
         costs: CostModel | float | None,
-        cash_rate: pd.Series | None,
+        cash_rate: pd.Series | pd.DataFrame | float | None,
         trade_at: TradeAt | None,
         start: Any,
         end: Any,
@@ -238,9 +255,10 @@ class _Run:
         if self.trade_at not in ("next_close", "close"):
             raise DataError(f"trade_at is {self.trade_at!r}; it must be 'next_close' or 'close'")
         symbols = [str(symbol) for symbol in self.prices.columns]
-        wishes = None if targets is None else target_frame(targets, policy, self.prices)
-        self.rates = interest_rates(cash_rate, self.dates, self.rows.start).tolist()
-        volumes = traded_values(adv, self.prices, self.rows)
+        zone, first = getattr(prices.index, "tz", None), self.rows.start
+        wishes = None if targets is None else target_frame(targets, policy, self.prices, zone)
+        self.rates = interest_rates(cash_rate, self.dates, first, zone).tolist()
+        volumes = traded_values(adv, self.prices, self.rows, zone)
         self.adv = None if volumes is None else volumes.reindex(self.dates).to_numpy()
         trading = cost_model(costs, policy)
         speakers = [] if wishes is not None else _engines(policy, symbols, engines, trading, progress)
@@ -257,23 +275,29 @@ class _Run:
         self.watch = Watch(self.desk)
         self.recorder = Recorder(policy, self.dates, slots, self.watch, self.trade_at, float(initial_nav))
         self.contributions = Contributions()
+        rule = policy.execution
+        self.delistings = Delistings(
+            self.dates, self.closes, rule.delisting, rule.delisting_haircut, rule.max_stale_bars
+        )
         self.journal: Journal | None = None
         self.audit: AuditLog | None = None
         self.orders = Orders(self.account.column)
         self.together = TogetherDays.of(self)
         bucket_of = [bucket for bucket, _ in self.desk.positions]  # sorted by bucket
-        first = {bucket: bucket_of.index(bucket) for bucket in self.desk.buckets if bucket in bucket_of}
-        self.slots_of = {bucket: slice(a, a + bucket_of.count(bucket)) for bucket, a in first.items()}
+        begins = {bucket: bucket_of.index(bucket) for bucket in self.desk.buckets if bucket in bucket_of}
+        self.slots_of = {bucket: slice(a, a + bucket_of.count(bucket)) for bucket, a in begins.items()}
 
     def day(self, i: int) -> None:
         """Live through one close."""
-        account, contributions, patience = self.account, self.contributions, self.policy.execution.max_stale_bars
+        account, contributions, patience = self.account, self.contributions, self.policy.execution.listed_for
         nav = account.nav
         interest = account.accrue(self.rates[i])
         before = np.abs(account.values)
         dividends, paid = self.actions.apply(i, account, contributions)
         marks = account.marks
-        profit = account.mark(self.closes[i]) + paid
+        profit = account.mark(self.closes[i], self._missed(i)) + paid
+        written_down = self.delistings.book(i, account)
+        profit = profit if written_down is None else profit + written_down
         contributions.earn(account, marks, nav, self.rates[i], dividends)
         self._require_solvent(i)
         bucket_returns = self._bucket_returns(before, profit) if self.desk.scaler.listens else {}
@@ -290,6 +314,12 @@ class _Run:
         self._require_solvent(i)
         occasion = self.asked_by if self.decides[i] else "breach"
         self.recorder.close(i, account, self.orders, decision, occasion, fills, interest, self.rates[i])
+
+    def _missed(self, i: int) -> np.ndarray | None:
+        """Return the sessions that each symbol has missed; None where all have a close."""
+        if np.isfinite(self.closes[i]).all():
+            return None
+        return self.desk.missed(History(self.prices, self.closes[: i + 1], self.days[i]))
 
     def _require_solvent(self, i: int) -> None:
         if self.account.nav <= 0.0:
@@ -358,6 +388,14 @@ class _Run:
         fills, went = self.orders.trade(account, np.isfinite(self.closes[i]))
         self.contributions.trade(account, nav, account.quantities - before, went, self.orders.open)
         return fills
+
+    def periods_in_a_year(self, stated: float | None) -> float:
+        """Return the periods in a year of the metrics: as stated, the policy's, or those of the run's dates."""
+        figure = self.policy.risk_scaler.volatility.periods_per_year if stated is None else stated
+        if figure != "auto":
+            return float(figure)
+        run = self.dates[self.rows.start : self.rows.stop]
+        return rows_per_year(run if len(run) >= FEWEST_ROWS else self.dates[: self.rows.stop])
 
     def days_together(self, i: int) -> int:
         """Live through as many days from row ``i`` as one compiled loop may; return how many, possibly none."""

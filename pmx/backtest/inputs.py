@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pmx.backtest.effective import effective
+from pmx.data.by_date import LARGEST_DAILY_RATE, NOT_A_DAILY_RATE, check_cash_rate
+from pmx.data.dates import day, moment, on_the_clock_of
 from pmx.data.layout import refuse_other_layouts
 from pmx.data.long_table import WEIGHTS
+from pmx.data.sessions import missed_by_row
 from pmx.errors import DataError
 from pmx.execution import CostModel
 from pmx.policy import CASH, Policy
@@ -21,11 +26,6 @@ from pmx.projection import by_position
 Array = NDArray[np.float64]
 
 
-def day(date: Any) -> str:
-    """Return a date for a message: without the time of day where there is none."""
-    return str(date.date()) if isinstance(date, pd.Timestamp) and date == date.normalize() else str(date)
-
-
 def row_range(dates: pd.DatetimeIndex, start: Any, end: Any) -> range:
     """Return the rows from ``start`` to ``end``, both included.
 
@@ -34,13 +34,8 @@ def row_range(dates: pd.DatetimeIndex, start: Any, end: Any) -> range:
     DataError
         When one of them is not a date, or there is no row between them.
     """
-    try:
-        first = 0 if start is None else int(dates.searchsorted(pd.Timestamp(start), side="left"))
-        last = len(dates) if end is None else int(dates.searchsorted(pd.Timestamp(end), side="right"))
-    except (ValueError, TypeError) as error:
-        raise DataError(
-            f"start {start!r} and end {end!r} must be dates without a time zone, such as 2020-01-31"
-        ) from error
+    first = 0 if start is None else int(dates.searchsorted(moment(start, "start"), side="left"))
+    last = len(dates) if end is None else int(dates.searchsorted(moment(end, "end"), side="right"))
     if first >= last:
         raise DataError(
             f"there are no prices between {start or 'the start'} and {end or 'the end'}; they run from "
@@ -49,8 +44,11 @@ def row_range(dates: pd.DatetimeIndex, start: Any, end: Any) -> range:
     return range(first, last)
 
 
-def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame) -> pd.DataFrame:
-    """Return the wishes by (bucket, symbol), without gaps.
+def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame, zone: Any = None) -> pd.DataFrame:
+    """Return the wishes by (bucket, symbol) and by the close at which they take effect, without gaps.
+
+    That is the close of their date or, where there are no prices on it, the next one. ``zone`` is the time zone in
+    which the prices came.
 
     Where a target is missing and its symbol has no price, the symbol's last target stands until it counts as delisted;
     before its first price and after that it is 0.
@@ -58,19 +56,18 @@ def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame) ->
     Raises
     ------
     DataError
-        When a date has no prices or comes twice, a symbol has no price column or comes twice, there is no symbol, or a
+        When a label is no date or comes twice, a symbol has no price column or comes twice, there is no symbol, or a
         target is infinite, no number, or missing though there is a price.
     """
     refuse_other_layouts(targets, "targets", WEIGHTS)
+    dates = pd.DatetimeIndex(prices.index)
+    targets = on_the_clock_of(targets, "targets", dates, zone)
     targets = targets.set_axis(symbols_as_text(targets.columns, "targets"), axis=1)
-    late = targets.index.difference(prices.index)
-    if len(late):
-        raise DataError(f"targets has a row for {day(late[0])}, on which there are no prices; drop it or move it")
-    for labels, what in ((targets.index, "row"), (targets.columns, "column")):
-        if labels.has_duplicates:
-            raise DataError(f"targets has two {what}s for {day(labels[labels.duplicated()][0])}; keep one")
+    if targets.columns.has_duplicates:
+        twice = targets.columns[targets.columns.duplicated()][0]
+        raise DataError(f"targets has two columns for {twice}; keep one")
     try:
-        frame = targets.astype("float64").sort_index()
+        frame = effective(targets.astype("float64"), dates)
     except (ValueError, TypeError) as error:
         raise DataError(f"targets holds something that is not a number ({error}); repair it") from error
     if frame.columns.nlevels == 1:
@@ -86,9 +83,10 @@ def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame) ->
     quoted = prices[symbols].set_axis(frame.columns, axis=1)
     _refuse(frame, quoted.loc[frame.index], "targets", -np.inf, "a finite fraction of NAV, 0 to hold nothing")
     _refuse_not_admitted(frame, policy)
-    patience = policy.execution.max_stale_bars
-    listed = (quoted.ffill(limit=patience) if patience else quoted).notna().loc[frame.index]
-    return frame.fillna(frame.ffill().where(listed)).fillna(0.0)
+    if frame.isna().to_numpy().any():
+        missed = missed_by_row(dates, quoted.to_numpy(dtype=np.float64))[dates.get_indexer(frame.index)]
+        frame = frame.fillna(frame.ffill().where(missed <= policy.execution.listed_for)).fillna(0.0)
+    return frame
 
 
 def _refuse_not_admitted(frame: pd.DataFrame, policy: Policy) -> None:
@@ -122,25 +120,24 @@ def cost_model(costs: CostModel | float | None, policy: Policy) -> CostModel:
     return CostModel(1e4 * float(costs), 0.0)
 
 
-def interest_rates(cash_rate: pd.Series | None, dates: pd.DatetimeIndex, first: int) -> Array:
+def interest_rates(
+    cash_rate: pd.Series | pd.DataFrame | float | None, dates: pd.DatetimeIndex, first: int, zone: Any = None
+) -> Array:
     """Return what cash earns from the close before to each close, fraction, shape (n_dates,).
 
-    The rate that was known at the close before, times the calendar days since; 0 up to row ``first``.
+    The rate that was known at the close before, times the calendar days since; 0 up to row ``first``. A number is the
+    rate of every day; ``zone`` is the time zone in which the prices came.
 
     Raises
     ------
     DataError
-        When a rate is not finite, a date comes twice, or the first rate comes after row ``first``.
+        When a rate cannot be that of a calendar day, a date is none or comes twice, or the first rate comes after row
+        ``first``.
     """
     if cash_rate is None:
         return np.zeros(len(dates))
-    values = cash_rate.to_numpy(dtype=np.float64)
-    if not np.isfinite(values).all():
-        where = cash_rate.index[int(np.argmin(np.isfinite(values)))]
-        raise DataError(f"cash_rate on {day(where)} is not finite; drop the row or repair it")
-    if cash_rate.index.has_duplicates:
-        raise DataError(f"cash_rate has two rows for {day(cash_rate.index[cash_rate.index.duplicated()][0])}; keep one")
-    known = cash_rate.sort_index().reindex(dates, method="ffill").to_numpy(dtype=np.float64)
+    cash_rate = _rate_by_date(cash_rate, dates, zone)
+    known = cash_rate.reindex(dates, method="ffill").to_numpy(dtype=np.float64)
     if np.isnan(known[first]):
         raise DataError(
             f"cash_rate starts on {day(cash_rate.index.min())}, after the first close; extend it back to "
@@ -152,7 +149,26 @@ def interest_rates(cash_rate: pd.Series | None, dates: pd.DatetimeIndex, first: 
     return rates
 
 
-def traded_values(adv: pd.DataFrame | None, prices: pd.DataFrame, rows: range) -> pd.DataFrame | None:
+def _rate_by_date(cash_rate: Any, dates: pd.DatetimeIndex, zone: Any) -> pd.Series:
+    """Return the rate of a calendar day by the date from which on it holds."""
+    if isinstance(cash_rate, Real) and not isinstance(cash_rate, bool | np.bool_):
+        if not abs(float(cash_rate)) <= LARGEST_DAILY_RATE:
+            raise DataError(f"cash_rate {float(cash_rate):g} {NOT_A_DAILY_RATE}")
+        return pd.Series(float(cash_rate), index=dates[:1])
+    if isinstance(cash_rate, pd.DataFrame):
+        if cash_rate.shape[1] != 1:
+            raise DataError(f"cash_rate has {cash_rate.shape[1]} columns; give the rate alone, such as cash_rate['RF']")
+        cash_rate = cash_rate.iloc[:, 0]
+    if not isinstance(cash_rate, pd.Series) or cash_rate.empty:
+        what = "empty" if isinstance(cash_rate, pd.Series) else f"a {type(cash_rate).__name__}"
+        raise DataError(f"cash_rate is {what}; give a Series by date or a number, the simple rate of a calendar day")
+    rates = on_the_clock_of(cash_rate, "cash_rate", dates, zone, as_known=True)
+    if rates.dtype.kind not in "fiu":
+        raise DataError(f"cash_rate holds {rates.dtype} values, not numbers; convert it to float")
+    return check_cash_rate(rates.astype("float64"))
+
+
+def traded_values(adv: pd.DataFrame | None, prices: pd.DataFrame, rows: range, zone: Any = None) -> pd.DataFrame | None:
     """Return the traded value of each symbol on each date; 0 where it is missing and there is no price either.
 
     Raises
@@ -163,7 +179,7 @@ def traded_values(adv: pd.DataFrame | None, prices: pd.DataFrame, rows: range) -
     """
     if adv is None:
         return None
-    adv = adv.set_axis(symbols_as_text(adv.columns, "adv"), axis=1)
+    adv = on_the_clock_of(adv, "adv", pd.DatetimeIndex(prices.index), zone)
     dates = prices.index[rows.start : rows.stop]
     remedy = "its average daily value traded, in base currency"
     for labels, wanted, what in ((adv.columns, prices.columns, "column"), (adv.index, dates, "row")):

@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.arguments import checked
+from pmx.data.calendar import BUSINESS_DAYS, rows_per_year, warn_of_contradiction
+from pmx.data.dates import dated, day
 from pmx.errors import DataError
 from pmx.policy.units import check_risk_free
 
@@ -33,7 +35,7 @@ def drawdown(nav: pd.Series) -> pd.Series:
 
 
 @checked
-def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year: float = 252.0) -> pd.Series:
+def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year: float | None = None) -> pd.Series:
     r"""Return the performance figures of a NAV series.
 
     With simple returns r of n periods, the risk-free return f of each, and P periods in a year,
@@ -57,8 +59,9 @@ def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year
         Net asset value, > 0.
     rf : float or Series by date
         Risk-free simple return of one period (not of a year); a Series must cover every period.
-    periods_per_year : float
-        ``P`` > 0.
+    periods_per_year : float, optional
+        ``P`` > 0. Counted by the dates of ``nav`` when omitted, 252 where they do not tell; a figure that contradicts
+        them by more than 20 % is warned of.
 
     Returns
     -------
@@ -87,8 +90,11 @@ def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year
     0.0099
     """
     check_periods(periods_per_year)
+    periods_per_year = _periods(periods_per_year, nav.index)
     if len(nav) < 2:
         raise DataError(f"performance needs at least two NAV values; got {len(nav)}")
+    if isinstance(rf, pd.Series):
+        nav, rf = dated(nav, "nav"), dated(rf, "rf")
     values = nav.to_numpy(dtype=np.float64)
     sound = np.isfinite(values) & (values > 0)
     if not sound.all():
@@ -125,7 +131,14 @@ def performance(nav: pd.Series, *, rf: pd.Series | float = 0.0, periods_per_year
     )
 
 
-def check_periods(periods_per_year: float) -> None:
+def _periods(stated: float | None, dates: pd.Index) -> float:
+    if stated is not None:
+        warn_of_contradiction(stated, dates, "periods_per_year")
+        return stated
+    return rows_per_year(dates) if isinstance(dates, pd.DatetimeIndex) else BUSINESS_DAYS
+
+
+def check_periods(periods_per_year: float | None) -> None:
     """Refuse a year without periods.
 
     Raises
@@ -133,20 +146,18 @@ def check_periods(periods_per_year: float) -> None:
     DataError
         When ``periods_per_year`` is not a finite number above zero.
     """
-    if not 0.0 < periods_per_year < math.inf:
+    if periods_per_year is not None and not 0.0 < periods_per_year < math.inf:
         raise DataError(f"periods_per_year is {periods_per_year}; give a number above zero, 252 for daily closes")
 
 
 def _per_period(rf: pd.Series | float, dates: pd.Index) -> Array:
     if not isinstance(rf, pd.Series):
         free = np.full(len(dates), float(rf))
-    elif rf.index.has_duplicates:
-        raise DataError(f"rf has two values at {rf.index[rf.index.duplicated()][0]}; keep one")
     else:
         free = rf.reindex(dates).to_numpy(dtype=np.float64)
     if not np.isfinite(free).all():
         bad = int(np.argmin(np.isfinite(free)))
-        raise DataError(f"rf at {dates[bad]} is {free[bad]}; give a finite return for every period")
+        raise DataError(f"rf at {day(dates[bad])} is {free[bad]}; give a finite return for every period")
     return free
 
 

@@ -223,6 +223,7 @@ class Recorder:
         contributions: Contributions,
         data_warnings: pd.DataFrame,
         corporate_actions: pd.DataFrame,
+        delistings: pd.DataFrame,
     ) -> BacktestResult:
         """Return the tables."""
         lived, decided = self._dates[self._rows], self._dates[self._decided]
@@ -243,6 +244,7 @@ class Recorder:
             safe_floor=self._policy.safe_floor,
             risk_scale=_frame(self._scales, decided, buckets),
             trades=self._trades(),
+            delistings=delistings,
             rules=_with_held(_with_earnings(self._ledger.table(), earned), outside, self._watch.rules.sources),
             breaches=spells,
             contributions=earned,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +13,7 @@ import pandas as pd
 from pmx.arguments import checked
 from pmx.backtest.contributions import saved_and_cost
 from pmx.backtest.metrics import drawdown, performance
+from pmx.errors import PmxWarning
 from pmx.policy import Policy
 from pmx.projection import Allocation
 
@@ -47,6 +49,12 @@ class BacktestResult:
     trades : DataFrame
         One row a symbol and day: date, symbol, quantity, price, value (signed), cost (not signed), and reason,
         ``rebalance`` or ``delisted``.
+    delistings : DataFrame
+        One row for each time that a symbol missed more than ``execution.max_stale_bars`` sessions while it was held:
+        ``date``, ``symbol``, ``treatment`` (``execution.delisting``), ``quantity``, its last ``mark`` and the
+        ``mark_date``, the ``haircut``, the ``value`` that was booked before costs (with ``hold``, that it stands at),
+        and where it traded again in the run ``traded_again`` and ``price_again``; ``overstated`` is the value booked
+        less that of the same quantity then, base currency.
     rules : DataFrame by rule
         ``days`` (decisions in which the rule was written), ``days_binding`` and ``share_binding`` of them,
         ``mean_shadow_price`` over them; what its cuts earned over cash, ``contribution``, and apart the calendar months
@@ -91,7 +99,7 @@ class BacktestResult:
     rf : Series or float
         Risk-free simple return of each period, from the cash rate that was run; 0 at the first close.
     periods_per_year : float
-        Used by ``metrics``.
+        Used by ``metrics``: as given to the run or stated by the policy, or counted by the dates of the run.
     data_warnings : DataFrame
         What in the prices is probably a fault, see :func:`pmx.data.price_findings`: ``kind``, ``symbol``, ``date``,
         ``value``, ``text``.
@@ -111,6 +119,7 @@ class BacktestResult:
     safe_floor: float
     risk_scale: pd.DataFrame
     trades: pd.DataFrame
+    delistings: pd.DataFrame
     rules: pd.DataFrame
     breaches: pd.DataFrame
     contributions: pd.DataFrame
@@ -167,13 +176,17 @@ class BacktestResult:
         return figures
 
     @checked
-    def performance(self, *, rf: pd.Series | float = 0.0, periods_per_year: float = 252.0) -> pd.Series:
+    def performance(self, *, rf: pd.Series | float = 0.0, periods_per_year: float | None = None) -> pd.Series:
         """Return the figures of :func:`pmx.backtest.metrics.performance`, with trading and cost beside them.
 
         Adds ``turnover`` (½ Σ|trade| ÷ NAV, a year), ``cost`` (Σ paid ÷ NAV, a year), each trade by the NAV after its
-        day's trading, and ``trades`` (count).
+        day's trading, and ``trades`` (count). ``periods_per_year`` is the run's when omitted.
         """
-        figures = performance(self.nav, rf=rf, periods_per_year=periods_per_year)
+        periods_per_year = self.periods_per_year if periods_per_year is None else periods_per_year
+        with warnings.catch_warnings():
+            if periods_per_year == self.periods_per_year:
+                warnings.simplefilter("ignore", PmxWarning)  # the run has said what there is to say of it
+            figures = performance(self.nav, rf=rf, periods_per_year=periods_per_year)
         years = (len(self.nav) - 1) / periods_per_year
         nav = self.nav.reindex(self.trades["date"]).to_numpy()
         figures["turnover"] = 0.5 * float((self.trades["value"].abs() / nav).sum()) / years

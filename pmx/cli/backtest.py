@@ -21,6 +21,7 @@ FILES = (
     "nav.csv",
     "weights.csv",
     "trades.csv",
+    "delistings.csv",
     "rules.csv",
     "breaches.csv",
     "contributions.csv",
@@ -155,7 +156,6 @@ def backtest(
         tolerance=tolerance,
         start=None if start is None else start.date(),
         end=None if end is None else end.date(),
-        periods_per_year=policy.risk_scaler.volatility.periods_per_year,
         journal=journal,
         audit=audit,
         progress=console(stderr=True).is_terminal,
@@ -179,6 +179,7 @@ def _tables(result: BacktestResult) -> tuple[str, ...]:
         str(days.to_csv()),
         str(result.weights.to_csv()),
         str(result.trades.to_csv(index=False)),
+        str(result.delistings.to_csv(index=False)),
         str(result.rules.to_csv()),
         str(result.breaches.to_csv(index=False)),
         str(result.contributions.to_csv()),
@@ -210,6 +211,7 @@ def _metrics(result: BacktestResult) -> str:
 
 
 def _show(result: BacktestResult, out: Path, names: tuple[str, ...]) -> None:
+    from pmx.backtest.delistings import lines_of
     from pmx.monitoring import breaches_table, cuts_table, metrics_table, safe_weight_line
 
     span = f"{result.positions.index[0]:%Y-%m-%d} to {result.nav.index[-1]:%Y-%m-%d}"
@@ -224,6 +226,11 @@ def _show(result: BacktestResult, out: Path, names: tuple[str, ...]) -> None:
     if len(result.safe_weight):
         console().print(f"Lowest safe weight held: {safe_weight_line(result, held=True)}")
         console().print(f"Lowest safe weight of any decision: {safe_weight_line(result)}")
+    if len(result.delistings):
+        currency = result.policy.risk_buckets.portfolio.base_currency
+        console().print("Held without prices for more than execution.max_stale_bars sessions:")
+        for line in lines_of(result.delistings, currency):
+            console().print(f"- {line}", soft_wrap=True)
     if result.trades.empty:
         console(stderr=True).print(f"Nothing was traded: {_why_nothing(result)}.", soft_wrap=True)
     console().print(f"Written to {out}: {', '.join(names)}", style="bold")

@@ -3,6 +3,7 @@
 from pmx.data.by_date import read_cash_rate, read_targets
 from pmx.data.corporate_actions import read_dividends, read_splits
 from pmx.data.covariance import read_covariance
+from pmx.data.dates import dated
 from pmx.data.prices import check_prices, read_prices
 from pmx.data.quality import price_findings
 from pmx.data.sample import load_demo_cash_rate, load_demo_prices
@@ -11,6 +12,7 @@ from pmx.data.weights import read_weights
 
 __all__ = [
     "check_prices",
+    "dated",
     "load_demo_cash_rate",
     "load_demo_prices",
     "price_findings",

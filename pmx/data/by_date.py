@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from pmx.arguments import checked
+from pmx.data.dates import dated, day
 from pmx.data.long_table import WEIGHTS
 from pmx.data.wide_file import read_wide
 from pmx.errors import DataError
@@ -17,6 +18,11 @@ from pmx.policy.symbols import symbols_as_text
 LARGEST_DAILY_RATE = 0.01
 #: What the rates of a long table may be called.
 RATES = ("rate", "cashrate", "value")
+#: What is wrong with it, and the remedy.
+NOT_A_DAILY_RATE = (
+    f"is not within ±{LARGEST_DAILY_RATE:g}; give the simple rate of one calendar day, such as 0.0001 for about "
+    "3.7 % a year: an annual rate r is about r/365 a day"
+)
 
 
 @checked
@@ -98,24 +104,34 @@ def read_cash_rate(path: str | Path) -> pd.Series:
     if len(frame.columns) != 1:
         raise DataError(f"{file}: has {len(frame.columns)} columns beside the date; give the rate alone")
     rate = frame.iloc[:, 0].rename("cash_rate")
-    wrong = ~(rate.abs() <= LARGEST_DAILY_RATE)
+    return check_cash_rate(rate, f"{file}: rate")
+
+
+def check_cash_rate(rate: pd.Series, name: str = "cash_rate") -> pd.Series:
+    """Return rates of cash as given, or refuse them where one cannot be that of a calendar day.
+
+    Parameters
+    ----------
+    rate : Series of float by date
+        Simple rate of one calendar day.
+    name : str
+        For the message.
+
+    Raises
+    ------
+    DataError
+        If a rate is missing, or beyond 0.01 a day in size.
+    """
+    wrong = ~(rate.abs() <= LARGEST_DAILY_RATE).to_numpy()
     if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise DataError(
-            f"{file}: rate {rate.iloc[row]:g} on {rate.index[row]:%Y-%m-%d} is not within ±{LARGEST_DAILY_RATE:g}; "
-            "give the simple rate of one calendar day, such as 0.0001 for about 3.7 % a year"
-        )
+        row = int(wrong.argmax())
+        raise DataError(f"{name} {rate.iloc[row]:g} on {day(rate.index[row])} {NOT_A_DAILY_RATE}")
     return rate
 
 
 def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
     if frame.empty:
         raise DataError(f"{file}: holds no values; give a date column, one more column, and a row")
-    index = pd.DatetimeIndex(frame.index)
-    if index.tz is not None:
-        raise DataError(f"{file}: the dates carry the time zone {index.tz}; drop it with tz_localize(None)")
-    if not index.is_unique:
-        raise DataError(f"{file}: {index[index.duplicated()][0]:%Y-%m-%d} occurs twice; keep one row for each date")
     if not frame.columns.is_unique:
         raise DataError(f"{file}: {frame.columns[frame.columns.duplicated()][0]} has two columns; keep one of them")
-    return frame.set_axis(index.rename("date"), axis=0).sort_index()
+    return dated(frame, str(file)).rename_axis("date")

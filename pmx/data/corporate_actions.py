@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.arguments import checked
+from pmx.data.dates import date_index
 from pmx.data.long_table import long_columns, pivoted
 from pmx.data.wide_file import read_wide
 from pmx.data.written_dates import dates
@@ -206,10 +207,8 @@ def _by_date(given: pd.DataFrame, name: str, values: tuple[str, ...]) -> pd.Data
     else:
         table = given
     index = table.index
-    if not isinstance(index, pd.DatetimeIndex):
-        index = dates(pd.Series(index.to_numpy()), name)
-    if index.tz is not None:
-        raise DataError(f"{name}: the dates carry the time zone {index.tz}; drop it with tz_localize(None)")
+    written = isinstance(index[0], str) if len(index) else False
+    index = dates(pd.Series(index.to_numpy()), name) if written else date_index(index, name)
     return table.set_axis(index, axis=0).set_axis(symbols_as_text(table.columns, name), axis=1)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pmx.arguments import checked
+from pmx.data.dates import dated, day
 from pmx.data.layout import closes_of
 from pmx.data.long_table import PRICES
 from pmx.data.wide_file import read_wide
@@ -25,7 +26,8 @@ def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
     frame : DataFrame, date × symbol
         Closing prices in each symbol's currency; NaN where there is none. Whole numbers as symbols become text, 5930
         the symbol ``"5930"``. Of a table whose columns are pairs of field and ticker, as yfinance returns it, the
-        adjusted closes are taken, or else the closes, and a warning says which.
+        adjusted closes are taken, or else the closes, and a warning says which. Dates in any form that
+        `pmx.data.dated` takes.
     name : str
         What the messages call it, such as a file's path.
 
@@ -38,9 +40,10 @@ def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
     Raises
     ------
     DataError
-        If any of that does not hold, naming symbol, date, value and remedy. Only the order of the dates is
-        put right by itself. A table of one share's open, high, low, close and volume, and one with a row for each date
-        and symbol, are refused with the line that converts them.
+        If any of that does not hold, naming symbol, date, value and remedy. Only the dates are put right by
+        themselves: their order and their form; of a time zone, the local date is kept. A table of one share's open,
+        high, low, close and volume, and one with a row for each date and symbol, are refused with the line that
+        converts them.
 
     Examples
     --------
@@ -55,7 +58,7 @@ def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
     frame = closes_of(frame, name)
     frame = frame.set_axis(symbols_as_text(frame.columns, name), axis=1)
     _check_symbols(frame.columns, name)
-    _check_dates(frame.index, name)
+    frame = dated(frame, name)
     for symbol, kind in frame.dtypes.items():
         if kind.kind not in "fiu":
             raise DataError(f"{name}: {symbol}: holds {kind} values, not numbers; convert it to float")
@@ -63,13 +66,13 @@ def check_prices(frame: pd.DataFrame, name: str = "prices") -> pd.DataFrame:
     bad = ~np.isnan(values) & ~(np.isfinite(values) & (values > 0.0))
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        where = f"{name}: {frame.columns[column]} on {_day(frame.index[row])}"
+        where = f"{name}: {frame.columns[column]} on {day(frame.index[row])}"
         raise DataError(
             f"{where}: price {values[row, column]:g} is not a finite number above zero; "
             "correct it, or leave it empty where there was no trade"
         )
     index = pd.DatetimeIndex(frame.index.to_numpy(), name="date")
-    return pd.DataFrame(values, index=index, columns=pd.Index(frame.columns.tolist())).sort_index()
+    return pd.DataFrame(values, index=index, columns=pd.Index(frame.columns.tolist()))
 
 
 @checked
@@ -126,19 +129,3 @@ def _check_symbols(symbols: pd.Index, name: str) -> None:
     if not symbols.is_unique:
         twice = symbols[symbols.duplicated()][0]
         raise DataError(f"{name}: the symbol {twice} has two columns; keep one of them")
-
-
-def _check_dates(dates: pd.Index, name: str) -> None:
-    if not isinstance(dates, pd.DatetimeIndex):
-        raise DataError(f"{name}: the index is {dates.dtype}, not dates; use a DatetimeIndex")
-    if dates.tz is not None:
-        raise DataError(f"{name}: the dates carry the time zone {dates.tz}; drop it with tz_localize(None)")
-    if dates.hasnans:
-        raise DataError(f"{name}: row {int(dates.isna().argmax()) + 1} has no date; give it one or drop it")
-    if not dates.is_unique:
-        twice = dates[dates.duplicated()][0]
-        raise DataError(f"{name}: the date {_day(twice)} occurs twice; keep one row for each date")
-
-
-def _day(date: pd.Timestamp) -> str:
-    return date.strftime("%Y-%m-%d") if date == date.normalize() else str(date)

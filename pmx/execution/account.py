@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmx.arguments import checked, require_shape
+from pmx.data.sessions import NEVER
 from pmx.errors import DataError, LedgerError
 from pmx.portfolio import PortfolioSnapshot
 
@@ -102,7 +103,7 @@ class Account:
     marks : array, shape (n_symbols,)
         Last close of each symbol; NaN before the first.
     bars_stale : array of int, shape (n_symbols,)
-        Rows since the last close.
+        Sessions since the last close; rows, before the first one.
     cost_rates : array, shape (n_symbols,)
         Cost of one side, fraction of the traded value.
 
@@ -169,10 +170,17 @@ class Account:
         return interest
 
     @checked
-    def mark(self, closes: Array) -> Array:
+    def mark(self, closes: Array, missed: NDArray[np.int64] | None = None) -> Array:
         """Take in one row of closes; return each position's profit since the last one, shape (n,).
 
         A missing close keeps the last mark. Symbols that were never priced have no mark and cannot be held.
+
+        Parameters
+        ----------
+        closes : array, shape (n_symbols,)
+            NaN where there is none.
+        missed : array of int, shape (n_symbols,), optional
+            Sessions that each symbol has missed, see `pmx.data.sessions`; every row is one where they are not given.
         """
         require_shape("closes", closes, (len(self.symbols),), "one close for each symbol of the account")
         fresh = np.isfinite(closes)
@@ -181,7 +189,8 @@ class Account:
             prices = closes[self.column]
         else:
             self.marks = np.where(fresh, closes, self.marks)
-            self.bars_stale = np.where(fresh, 0, self.bars_stale + 1)
+            rows = np.where(fresh, 0, self.bars_stale + 1)
+            self.bars_stale = rows if missed is None else np.where(missed == NEVER, rows, missed)
             prices = np.where(fresh[self.column], self.marks[self.column], self._prices)
         profit = self.quantities * (prices - self._prices)
         self._prices = prices
@@ -278,9 +287,27 @@ class Account:
         self.cash -= float(value.sum()) + float(cost.sum())
         return Fills(self.symbols, moved, traded, price, value, cost, reason)
 
+    def write_down(self, gone: NDArray[np.bool_], fraction: float) -> Array:
+        """Move the marks of symbols against what is held of them; return each position's profit by it, shape (n,).
+
+        Parameters
+        ----------
+        gone : array of bool, shape (n,)
+            Positions whose symbols are written down.
+        fraction : float
+            Of the mark: a long loses it, a short too.
+        """
+        net = np.bincount(self.column, weights=np.where(gone, self.quantities, 0.0), minlength=len(self.symbols))
+        self.marks = self.marks * (1.0 - fraction * np.sign(net))
+        prices = np.where(gone, self.marks[self.column], self._prices)
+        profit: Array = self.quantities * (prices - self._prices)
+        self._prices = prices
+        self._revalue()
+        return profit
+
     @checked
     def close_delisted(self, max_stale_bars: int) -> Fills:
-        """Close positions without a price in more than ``max_stale_bars`` rows, at their last mark and usual cost."""
+        """Close positions that missed more than ``max_stale_bars`` sessions, at their last mark and usual cost."""
         if self.bars_stale is self._never_stale:
             return self._nothing
         gone = (self.bars_stale > max_stale_bars)[self.column] & (self.quantities != 0.0)

@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.arguments import checked, require_shape
+from pmx.data.calendar import PeriodsPerYear
+from pmx.data.sessions import Sessions
 from pmx.errors import DataError, SignalError
 from pmx.execution.history import History
 from pmx.execution.oversight import Oversight
@@ -96,6 +98,9 @@ class Desk:
         self.engines = self.oversight.engines
         self.router = SignalRouter(policy)
         self.scaler = RiskScaler(policy)
+        self._year = PeriodsPerYear(policy.risk_scaler.volatility.periods_per_year)
+        key = "risk_scaler.volatility.periods_per_year"
+        self._source_of_year = f"{key} ({policy.source(key)})"
         universe = self._universe(positions)
         if not universe:
             raise DataError(
@@ -111,6 +116,7 @@ class Desk:
         self._row = {position: row for row, position in enumerate(universe)}
         self._at = self._places()
         self._heard: dict[str, tuple[Any, list[Signal]]] = {}  # by symbol: when, and what was said
+        self._sessions = Sessions()
         self._observed: Any = None
         self._closes: Array = np.full(len(self.symbols), np.nan)
 
@@ -132,10 +138,8 @@ class Desk:
         limits = self.policy.risk_buckets.portfolio
         if self.policy.bypassed or (limits.volatility_max is None and limits.distance != "risk"):
             return None
-        scaler = self.policy.risk_scaler
-        return EwmaCovariance(
-            self.symbols, scaler.covariance_decay, scaler.volatility.periods_per_year, COVARIANCE_OBSERVATIONS
-        )
+        decay, periods = self.policy.risk_scaler.covariance_decay, self.scaler.periods_per_year
+        return EwmaCovariance(self.symbols, decay, periods, COVARIANCE_OBSERVATIONS)
 
     def _places(self) -> tuple[NDArray[np.intp], ...] | None:
         """Return where the positions' covariances stand in that of the symbols; None where it has to be named.
@@ -287,19 +291,39 @@ class Desk:
 
     @checked
     def silent(self, prices: pd.DataFrame | History) -> list[str]:
-        """Return the symbols that are not yet or no longer listed: no price in more than ``max_stale_bars`` rows.
+        """Return the symbols that are not yet or no longer listed: more than ``max_stale_bars`` sessions `missed`.
 
         Parameters
         ----------
         prices : DataFrame, date × symbol, or History
             Closes up to and including now.
         """
-        closes = self._known(prices).closes
-        if np.isfinite(closes[-1]).all():
+        known = self._known(prices)
+        if np.isfinite(known.closes[-1]).all():
             return []
-        recent = closes[-(self.policy.execution.max_stale_bars + 1) :]
-        priced = np.logical_or.reduce(np.isfinite(recent), axis=0)
-        return [symbol for symbol, some in zip(self.symbols, priced, strict=True) if not some]
+        gone = self.missed(known) > self.policy.execution.listed_for
+        return [symbol for symbol, much in zip(self.symbols, gone.tolist(), strict=True) if much]
+
+    def stale(self, prices: pd.DataFrame | History) -> list[str]:
+        """Return the symbols that missed more than ``max_stale_bars`` sessions and yet count as listed.
+
+        There are none but where ``execution.delisting`` is ``hold``.
+        """
+        known, rule = History.of(prices), self.policy.execution
+        if rule.delisting != "hold" or np.isfinite(known.closes[-1]).all():
+            return []
+        missed = self.missed(known)
+        stale = (missed > rule.max_stale_bars) & (missed <= rule.listed_for)
+        return [symbol for symbol, some in zip(self.symbols, stale.tolist(), strict=True) if some]
+
+    def missed(self, prices: pd.DataFrame | History) -> NDArray[np.int64]:
+        """Return how many of its own sessions each symbol has missed since its last close, shape (n_symbols,).
+
+        Rows on which it does not trade, such as weekends of a share on a table with coins, are none; see
+        `pmx.data.sessions.Sessions`.
+        """
+        known = History.of(prices)
+        return self._sessions.missed(pd.DatetimeIndex(known.table.index), known.closes)
 
     @checked
     def observe(self, prices: pd.DataFrame | History, bucket_returns: Mapping[str, float] | None = None) -> None:
@@ -326,13 +350,22 @@ class Desk:
                     f"prices end at {now}, but the desk has seen {self._observed}; build a new desk to go back in time"
                 )
             return
+        dates = pd.DatetimeIndex(table.index[: len(closes)])
+        self.check_year(dates)
+        if self.scaler.listens:
+            self.scaler.periods_per_year = self._year.at(dates)
         self.scaler.update(bucket_returns or {})
         if self.covariance is not None:
+            self.covariance.periods_per_year = self._year.by_symbol(dates, closes)
             seen = 0 if self._observed is None else int(table.index.searchsorted(self._observed, side="right"))
             for row in closes[seen:]:
                 self.covariance.update(row / self._closes - 1.0)
                 self._closes = np.where(np.isfinite(row), row, self._closes)
         self._observed = now
+
+    def check_year(self, dates: pd.DatetimeIndex) -> None:
+        """Warn, once, where the policy's periods in a year contradict the dates of prices."""
+        self._year.check(dates, self._source_of_year)
 
     def risk_view(self) -> tuple[pd.DataFrame | Array | None, list[str]]:
         """Return the covariance forecast, by position or named by symbol, and the symbols too new for one.

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.arguments import checked
+from pmx.data.dates import dated
 from pmx.errors import DataError
 
 
@@ -39,9 +40,16 @@ class History(NamedTuple):
     @classmethod
     @checked
     def of(cls, prices: pd.DataFrame | History) -> History:
-        """Return a whole table as a history; a history as it is."""
+        """Return a whole table as a history; a history as it is.
+
+        Raises
+        ------
+        DataError
+            When the rows are not dated, as `pmx.data.dated`, or there is none.
+        """
         if isinstance(prices, History):
             return prices
+        prices = dated(prices, "prices")
         if not len(prices):
             raise DataError("prices have no row; give the closes up to and including now")
         return cls(prices, prices.to_numpy(dtype=np.float64), prices.index[-1])

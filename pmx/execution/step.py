@@ -152,8 +152,9 @@ def step(
 ) -> Step:
     """Do one whole cycle: scale risk, hear the signals, project their wishes onto the policy.
 
-    A symbol without a price now keeps its last signals. One without a price in more than ``execution.max_stale_bars``
-    rows, and one too new for a covariance that a rule needs, is gated with ``exit``. With
+    A symbol without a price now keeps its last signals. One that missed more than ``execution.max_stale_bars`` of its
+    own sessions (with ``execution.delisting`` ``hold``, one that never had a close), and one too new for a covariance
+    that a rule needs, is gated with ``exit``; one that is held on so, with ``reduce_only``. With
     ``barbell.enable_barbell_validation``, so is a risk symbol whose signals have gone bad, with
     ``forecaster_monitoring.gate.mode``.
 
@@ -237,7 +238,11 @@ def _limits(
     return {
         "previous": holdings.weights,
         "risk_scale": scales,
-        "gated": strictest(gated or {}, dict.fromkeys([*desk.silent(known), *unknown], "exit")),
+        "gated": strictest(
+            gated or {},
+            dict.fromkeys(desk.stale(known), "reduce_only"),
+            dict.fromkeys([*desk.silent(known), *unknown], "exit"),
+        ),
         "covariance": covariance,
         "adv": adv,
         "nav": holdings.nav if adv is not None else None,

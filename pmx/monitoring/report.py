@@ -89,6 +89,7 @@ def report_html(runs: Mapping[str, BacktestResult], *, title: str = "Backtest", 
         *_performance(runs),
         *_exposure(result),
         *_budgets(result),
+        *_delistings(result),
         *_rules(result),
         *_cuts(result),
         *_last_decision(result),
@@ -184,6 +185,19 @@ def _budgets(result: BacktestResult) -> Iterator[str]:
         "rest stays in cash. Counted are the decisions in which a bucket was asked to hold anything.",
         "soft",
     )
+
+
+def _delistings(result: BacktestResult) -> Iterator[str]:
+    if result.delistings.empty:
+        return
+    yield heading("Held without prices")
+    yield paragraph(
+        f"Symbols that missed more than {result.policy.execution.max_stale_bars} of their sessions while they were "
+        f"held, and what became of them: execution.delisting is {result.policy.execution.delisting}. Nobody may trade "
+        "at a mark that old; the last column says by how much the value booked exceeds what the same quantity was "
+        "worth when the symbol traded again."
+    )
+    yield table(tables.delistings_table(result), text=("symbol", "on", "mark of", "traded again"))
 
 
 def _rules(result: BacktestResult) -> Iterator[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 from pmx.arguments import checked
 from pmx.backtest import BacktestResult
 from pmx.backtest.breaches import COSTS, by_cause
+from pmx.data.dates import day
 from pmx.projection import Allocation, Certificate
 from pmx.projection.certificate import HARD_TOLERANCE
 from pmx.projection.explain import RuleReading
@@ -70,6 +71,24 @@ def metrics_table(runs: Mapping[str, BacktestResult]) -> pd.DataFrame:
     """Return one row a performance figure and one column a run."""
     columns = {name: [form(float(run.metrics[key])) for key, _, form in METRICS] for name, run in runs.items()}
     return pd.DataFrame(columns, index=pd.Index([label for _, label, _ in METRICS], name="figure"))
+
+
+def delistings_table(result: BacktestResult) -> pd.DataFrame:
+    """Return what became of what was held without prices, one row each time."""
+    found = result.delistings
+    shown = {
+        "symbol": found["symbol"],
+        "on": [day(date) for date in found["date"]],
+        "quantity": [f"{number:,.6g}" for number in found["quantity"]],
+        "mark": [f"{number:,.6g}" for number in found["mark"]],
+        "mark of": [day(date) for date in found["mark_date"]],
+        "haircut": [percent(number) for number in found["haircut"]],
+        "value": [f"{number:,.2f}" for number in found["value"]],
+        "traded again": [NONE if pd.isna(date) else day(date) for date in found["traded_again"]],
+        "at": [NONE if pd.isna(number) else f"{number:,.6g}" for number in found["price_again"]],
+        "overstated by": [NONE if pd.isna(number) else f"{number:,.2f}" for number in found["overstated"]],
+    }
+    return pd.DataFrame(shown)
 
 
 @checked

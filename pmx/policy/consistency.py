@@ -40,6 +40,13 @@ def problems_of(policy: Policy) -> Iterator[Finding]:
     yield from _windows(policy)
     yield from _success_criteria(policy)
     yield from _sources_of_engines(policy)
+    if policy.execution.delisting == "haircut" and policy.execution.delisting_haircut == 0.0:
+        what = "is 0, so that delisting: haircut takes nothing"
+        yield (
+            "execution.delisting_haircut",
+            what,
+            "write the fraction that is lost, such as 0.3, or delisting: last_mark",
+        )
     if policy.options_config.options_trading.enabled:
         what = "is true, but derivatives are not valued yet, so their risk cannot be limited"
         yield "options_config.options_trading.enabled", what, "set it to false"

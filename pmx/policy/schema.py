@@ -6,10 +6,11 @@ does not exist.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 from pmx.policy.frozen_dict import FrozenDict
 
@@ -42,8 +43,22 @@ SolverName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Labelled = Annotated[Mapping[Label, V], AfterValidator(FrozenDict)]
 BySymbol = Annotated[Mapping[Name, V], AfterValidator(FrozenDict)]
 
+
+def _periods_per_year(value: object) -> float | str:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0.0 < value < math.inf:
+        return float(value)
+    raise ValueError("is neither a number above 0 nor auto; write auto, or bars in a year: 252 for business days")
+
+
+PeriodsPerYear = Annotated[float | Literal["auto"], PlainValidator(_periods_per_year)]
+
 #: Label of cash wherever weights are listed by symbol; no symbol may bear it.
 CASH = "CASH"
+
+#: More sessions than any table has, and fewer than are counted for a symbol that never had a close.
+UNENDING = 2**62
 
 #: What a soft rule may cost before it gives way, in multiples of the strongest pull that any wish or holding
 #: exerts on the portfolio. At 10 it gives way only where a hard rule forces it.
@@ -170,7 +185,7 @@ class VolatilityModel(Section):
     refit_every: Annotated[int, Field(ge=1)] = 63  # bars
     min_observations: Annotated[int, Field(ge=20)] = 250
     ewma_decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.94
-    periods_per_year: Positive = 252.0
+    periods_per_year: PeriodsPerYear = "auto"  # bars in a year; auto: by the dates of the prices
 
 
 class RiskScaler(Section):
@@ -420,9 +435,16 @@ class Execution(Section):
     costs: Costs = Field(default_factory=Costs)
     solver: Solver = Field(default_factory=Solver)
     sizing: Sizing = Field(default_factory=Sizing)
-    max_stale_bars: Annotated[int, Field(ge=0)] = 5  # a symbol without a price for longer is delisted
+    max_stale_bars: Annotated[int, Field(ge=0)] = 5  # own sessions without a close; then it counts as delisted
+    delisting: Literal["last_mark", "haircut", "hold"] = "last_mark"  # what becomes of what is held of it
+    delisting_haircut: Fraction = 0.3  # fraction of the last mark that is lost; with haircut alone
     max_fx_age_days: Annotated[int, Field(ge=0)] = 5
     gate_mode: Literal["reduce_only", "exit"] = "reduce_only"  # for gates named without a mode
+
+    @property
+    def listed_for(self) -> int:
+        """Sessions without a close for which a symbol counts as listed: without end where ``delisting`` is hold."""
+        return UNENDING if self.delisting == "hold" else self.max_stale_bars
 
 
 # --- options_config.yml ----------------------------------------------------------------------------------

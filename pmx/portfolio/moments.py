@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import pandas as pd
 
+from pmx.data.dates import moment
 from pmx.errors import DataError
 
 Date = str | date | pd.Timestamp
@@ -18,25 +19,23 @@ MAX_AGE_DAYS = 5
 
 
 def timestamp(value: Date, what: str) -> pd.Timestamp:
-    """Return a date as a Timestamp without zone (UTC where it had one).
+    """Return a date as a Timestamp without zone: a time of day in UTC where it had one, a date alone as it is.
 
     Raises
     ------
     DataError
-        If it is no date.
+        If it is no date, or may be read in two ways.
 
     Examples
     --------
     >>> timestamp("2024-05-06", "snapshot as_of")
     Timestamp('2024-05-06 00:00:00')
     """
-    try:
-        moment = pd.Timestamp(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"{what} {value!r} is no date; write it as 2024-05-06") from error
-    if pd.isna(moment):
-        raise DataError(f"{what} is missing; write it as 2024-05-06")
-    return moment if moment.tz is None else moment.tz_convert("UTC").tz_localize(None)
+    local = moment(value, what)
+    exact = pd.Timestamp(value)
+    if exact.tz is None or local == local.normalize():
+        return local
+    return exact.tz_convert("UTC").tz_localize(None)
 
 
 def date_of(key: K, dates: Date | Mapping[K, Date] | None, figure: str, date: str) -> pd.Timestamp | None:

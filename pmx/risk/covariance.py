@@ -22,12 +22,12 @@ class EwmaCovariance:
 
     .. math::
 
-        \Sigma_{ij} = P \, \frac{S_{ij}}{\sqrt{W_i W_j}}, \qquad
+        \Sigma_{ij} = \sqrt{P_i P_j} \, \frac{S_{ij}}{\sqrt{W_i W_j}}, \qquad
         S \leftarrow \lambda S + x x^\top, \qquad W_i \leftarrow \lambda W_i + m_i
 
-    where P is ``periods_per_year``. The diagonal is the exponentially weighted variance over the bars that
-    the symbol has. The matrix is positive semidefinite by construction, for it is a sum of outer products
-    scaled on both sides. The price of that is that bars which only one of two symbols has pull their
+    where P is ``periods_per_year``, of each symbol or the same of all. The diagonal is the exponentially weighted
+    variance over the bars that the symbol has. The matrix is positive semidefinite by construction, for it is a sum of
+    outer products scaled on both sides. The price of that is that bars which only one of two symbols has pull their
     correlation towards zero.
 
     Parameters
@@ -37,7 +37,8 @@ class EwmaCovariance:
     decay : float
         λ, in (0, 1).
     periods_per_year : float
-        Bars in a year, for the annualised forecast.
+        Bars in a year, for the annualised forecast. The attribute of this name may be set anew, also to an array, shape
+        (n_symbols,): returns a year of each symbol.
     min_observations : int
         Returns that a symbol must have shown before its forecast is given.
 
@@ -83,7 +84,7 @@ class EwmaCovariance:
             if not valid:
                 raise PolicyError(f"EwmaCovariance.{name} = {value!r} {limit}; correct it")
         self._decay = decay
-        self._periods_per_year = periods_per_year
+        self.periods_per_year: float | FloatArray = periods_per_year
         self._min_observations = min_observations
         size = len(self._symbols)
         self._sum = np.zeros((size, size))
@@ -172,7 +173,7 @@ class EwmaCovariance:
         A symbol that has shown fewer than ``min_observations`` returns has zeros.
         """
         scale = np.zeros(len(self._weight))
-        np.divide(self._periods_per_year, self._weight, out=scale, where=self.known)
+        np.divide(self.periods_per_year, self._weight, out=scale, where=self.known)
         np.sqrt(scale, out=scale)
         return self._sum * (scale[:, None] * scale)
 

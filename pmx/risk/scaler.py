@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pmx.arguments import checked
+from pmx.data.calendar import BUSINESS_DAYS
 from pmx.errors import DataError, PolicyError
 from pmx.risk.drawdown import Drawdown
 from pmx.risk.recursion import checked_return
@@ -244,8 +245,11 @@ class RiskScaler:
         self._records: dict[str, _BucketRecord] = {}
         self._scales = np.ones(len(self._buckets))
         self._moved: set[str] = set()  # buckets whose scale is older than their last return
+        stated = section.volatility.periods_per_year
+        self._periods_per_year = BUSINESS_DAYS if stated == "auto" else float(stated)
         if not (section.enabled and policy.risk_buckets.enabled):  # without budgets there is nothing to scale
             return
+        settings = section.volatility.model_dump() | {"periods_per_year": self._periods_per_year}
         for name, bucket in section.buckets.items():
             self._records[name] = _BucketRecord(
                 config=RiskScalerConfig(
@@ -253,9 +257,23 @@ class RiskScaler:
                 ),
                 target_vol=bucket.target_vol,
                 max_drawdown=bucket.max_drawdown,
-                volatility=GarchVolatility(**section.volatility.model_dump()),
+                volatility=GarchVolatility(**settings),
                 drawdown=Drawdown(),
             )
+
+    @property
+    def periods_per_year(self) -> float:
+        """Bars in a year, by which volatilities are annualised: the policy's; while that is ``auto``, 252 until set."""
+        return self._periods_per_year
+
+    @periods_per_year.setter
+    def periods_per_year(self, periods: float) -> None:
+        if periods == self._periods_per_year:
+            return
+        self._periods_per_year = periods
+        for record in self._records.values():
+            record.volatility.periods_per_year = periods
+        self._moved |= {name for name, record in self._records.items() if record.ready}
 
     @property
     def listens(self) -> bool:

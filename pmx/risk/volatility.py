@@ -138,7 +138,7 @@ class GarchVolatility:
         self._refit_every = refit_every
         self._min_observations = min_observations
         self._ewma_decay = ewma_decay
-        self._periods_per_year = periods_per_year
+        self.periods_per_year = periods_per_year
         self._reset()
 
     def _reset(self) -> None:
@@ -257,7 +257,7 @@ class GarchVolatility:
         model, reason, variances = self._variances(horizon)
         total = float(variances.sum())
         if annualized:
-            total *= self._periods_per_year / horizon
+            total *= self.periods_per_year / horizon
         return VolatilityForecast(math.sqrt(total), variances, model, reason)
 
     def _variances(self, horizon: int) -> tuple[str, str, FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pmx.data.calendar import PeriodsPerYear
 from pmx.errors import DataError, SignalError
 from pmx.risk import Gates
 from pmx.signals.router import SignalRouter
@@ -75,7 +77,8 @@ class JudgedEngine:
             or policy.signal_routing_config.engines.time_series.horizon
         )
         self._router = SignalRouter(policy)
-        self._periods = policy.risk_scaler.volatility.periods_per_year
+        self._year = PeriodsPerYear(policy.risk_scaler.volatility.periods_per_year)
+        self._dates = pd.DatetimeIndex([])
         self._costs = dict(round_trip_cost)
         self._gates = Gates(policy)
         self._forget()
@@ -118,6 +121,7 @@ class JudgedEngine:
         DataError
             If the prices are malformed (see `GrowingHistory`), or a symbol has no cost. Nothing is remembered then.
         """
+        self._dates = pd.DatetimeIndex(prices.index) if isinstance(prices.index, pd.DatetimeIndex) else self._dates
         self._rows.read(prices, self._forget, self._take_in)
         return list(self._signals)
 
@@ -131,6 +135,7 @@ class JudgedEngine:
         said = {signal.symbol: signal for signal in signals}
         bad: dict[str, bool | None] = {}
         verdicts = []
+        periods = self._year.at(self._dates[: self._dates.searchsorted(date, side="right")]) if said else math.nan
         for symbol, close in closes.items():
             record = self._records.get(symbol)
             if record is None:
@@ -140,7 +145,7 @@ class JudgedEngine:
             bad[symbol] = None
             if signal is not None:
                 outcomes = record.outcomes(self._config.lookback_bars)
-                verdict = judge(date, signal, outcomes, self._config, self._cost(symbol), self._periods)
+                verdict = judge(date, signal, outcomes, self._config, self._cost(symbol), periods)
                 if verdict.result is not Result.UNPROVEN and self._router.hears(signal):
                     bad[symbol] = verdict.result is Result.FAIL
                 verdicts.append(verdict)

@@ -16,6 +16,9 @@ import pmx
 from pmx.execution import CostModel
 from pmx.portfolio import UNASSIGNED
 
+#: Symbols end before the run does; that it is said is for test_delistings.py.
+pytestmark = pytest.mark.filterwarnings("ignore:held without prices")
+
 POLICY = pmx.load_policy()
 OFF = POLICY.override({"risk_buckets.enabled": False, "barbell.enable_barbell_allocation": False})
 #: Two buckets that may be short, and hardly a limit.

@@ -10,7 +10,7 @@ import pytest
 
 import pmx
 from pmx.backtest import performance
-from pmx.errors import DataError
+from pmx.errors import DataError, PmxWarning
 
 POLICY = pmx.load_policy()
 OFF = POLICY.override({"risk_buckets.enabled": False, "barbell.enable_barbell_allocation": False})
@@ -113,7 +113,8 @@ def test_an_order_without_a_price_waits_for_the_next_close() -> None:
 def test_a_delisted_symbol_is_sold_at_its_last_close_and_not_asked_for_again(patience: int) -> None:
     prices = pd.DataFrame({"SP500": [100.0, 110.0, 121.0, *[math.nan] * 6], "WTI": 50.0}, dates(9))
     policy = POLICY.override({"execution.max_stale_bars": patience})
-    result = pmx.backtest(prices, policy, engines=[Always(SP500=(1, 1.0), WTI=(1, 1.0))], costs=0.001)
+    with pytest.warns(PmxWarning, match=r"SP500: .* sold on .* at the last mark, 121"):
+        result = pmx.backtest(prices, policy, engines=[Always(SP500=(1, 1.0), WTI=(1, 1.0))], costs=0.001)
     [sale] = result.trades[result.trades["reason"] == "delisted"].to_dict("records")
     gone = prices.index[3 + patience]
     assert (sale["date"], sale["symbol"], sale["price"]) == (gone, "SP500", 121.0)
@@ -166,9 +167,9 @@ def test_the_result_is_frozen_and_its_figures_take_other_assumptions() -> None:
     result = pmx.backtest(prices, POLICY, targets=prices * 0 + 0.1, cash_rate=rate, periods_per_year=260)
     assert result.metrics["periods_per_year"] == 260
     assert result.metrics["rf_annual"] > 0.05
-    other = result.performance(rf=0.0, periods_per_year=52)
-    pd.testing.assert_series_equal(other.iloc[:-3], performance(result.nav, periods_per_year=52))
-    assert other["turnover"] == pytest.approx(result.metrics["turnover"] / 5)
+    other = result.performance(rf=0.0, periods_per_year=250)
+    pd.testing.assert_series_equal(other.iloc[:-3], performance(result.nav, periods_per_year=250))
+    assert other["turnover"] == pytest.approx(result.metrics["turnover"] * 250 / 260)
     pd.testing.assert_series_equal(result.returns, result.nav.pct_change().iloc[1:], check_names=False)
     with pytest.raises(AttributeError):
         result.nav = result.nav * 2

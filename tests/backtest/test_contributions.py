@@ -19,6 +19,9 @@ from pmx.policy import Policy
 from pmx.portfolio import UNASSIGNED
 from pmx.projection import Allocation
 
+#: Symbols end before the run does; that it is said is for test_delistings.py.
+pytestmark = pytest.mark.filterwarnings("ignore:held without prices")
+
 TARGET, WEIGHT = "target", "weight"
 EXECUTION = {"max_stale_bars": 2}
 

@@ -216,7 +216,6 @@ def test_engines_and_risk_models_see_the_same_whether_the_prices_are_adjusted_or
         ({"splits": pd.DataFrame({"AAPL": [4.0]}, index=[pd.Timestamp("2020-01-04")])},
          "splits has a row for 2020-01-04, on which there are no prices; move it to the next close, 2020-01-06"),
         ({"splits": pd.concat([once(4.0, 3)] * 2)}, "splits has two rows for 2020-01-06; keep one"),
-        ({"splits": once(4.0, 3).tz_localize("UTC")}, "the dates carry the time zone UTC"),
         ({"splits": {"AAPL": 4.0}}, "splits is {'AAPL': 4.0}, a dict; give a pandas DataFrame"),
         ({"dividends": once(-1.0, 3)}, "dividends of AAPL on 2020-01-06 is -1; give cash for one unit"),
         ({"dividends": once(100.0, 2)}, "dividends of AAPL on 2020-01-03: 100 for one unit is no less than its close"),

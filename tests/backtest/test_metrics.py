@@ -27,7 +27,8 @@ RETURNS = np.random.default_rng(5).normal(0.0006, 0.011, size=252)
 
 def test_a_year_by_hand() -> None:
     # Four quarters: +10 %, −20 %, +25 %, 0 %, and 2 % a quarter without risk.
-    figures = performance(nav_of(np.array([0.10, -0.20, 0.25, 0.0])), rf=0.02, periods_per_year=4)
+    nav = nav_of(np.array([0.10, -0.20, 0.25, 0.0])).set_axis(pd.date_range("2019-12-31", periods=5, freq="QE"))
+    figures = performance(nav, rf=0.02)
     excess = np.array([0.08, -0.22, 0.23, -0.02])
     assert figures.to_dict() == pytest.approx(
         {
@@ -147,9 +148,9 @@ def test_figures_do_not_depend_on_the_unit_of_account(points: list[int], unit: f
         ({"nav": pd.Series([100.0, 0.0], ["a", "b"])}, "NAV at b is 0.0"),
         ({"nav": pd.Series([100.0, math.nan], ["a", "b"])}, "NAV at b is nan"),
         ({"nav": pd.Series([math.inf, 1.0], ["a", "b"])}, "NAV at a is inf"),
-        ({"rf": pd.Series([0.0], DATES[:1])}, "rf at 2020-01-02 00:00:00 is nan"),
-        ({"rf": math.inf}, "rf at 2020-01-02 00:00:00 is inf"),
-        ({"rf": pd.Series([0.0, 0.0], DATES[[1, 1]])}, "rf has two values at 2020-01-02"),
+        ({"rf": pd.Series([0.0], DATES[:1])}, "rf at 2020-01-02 is nan"),
+        ({"rf": math.inf}, "rf at 2020-01-02 is inf"),
+        ({"rf": pd.Series([0.0, 0.0], DATES[[1, 1]])}, "rf: the date 2020-01-02 occurs twice"),
         ({"periods_per_year": 0}, "periods_per_year is 0"),
         ({"periods_per_year": math.nan}, "periods_per_year is nan"),
     ],

@@ -123,6 +123,11 @@ def test_periods_per_year_are_the_policys(pmx_command, targets, tmp_path):
         "--set", "risk_scaler.volatility.periods_per_year=52",
     )  # fmt: skip
     assert result.exit_code == 0
+    said = [line for line in result.stderr.splitlines() if "periods_per_year" in line]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "warning: risk_scaler.volatility.periods_per_year (override) is 52, and the dates have about"
+    )
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["metrics"]["periods_per_year"] == 52.0
 
 

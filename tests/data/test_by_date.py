@@ -1,7 +1,9 @@
+from datetime import date
+
 import pandas as pd
 import pytest
 
-from pmx.data import read_cash_rate, read_targets
+from pmx.data import read_cash_rate, read_prices, read_targets
 from pmx.errors import DataError
 
 
@@ -59,11 +61,20 @@ def test_text_in_parquet_is_refused(tmp_path):
         read_targets(tmp_path / "a.parquet")
 
 
-def test_dates_with_a_time_zone_are_refused(tmp_path):
-    frame = pd.DataFrame({"x": [0.1]}, index=pd.DatetimeIndex(["2020-01-02"], tz="UTC"))
-    frame.to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(DataError, match="time zone UTC"):
-        read_targets(tmp_path / "a.parquet")
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.DatetimeIndex(["2020-01-02"], tz="America/New_York"),
+        pd.Index(["2020-01-02"]),
+        pd.Index([date(2020, 1, 2)], dtype=object),
+        pd.Index(pd.array([date(2020, 1, 2)], dtype="date32[day][pyarrow]")),
+    ],
+    ids=["zone", "text", "date", "date32"],
+)
+@pytest.mark.parametrize("read", [read_targets, read_cash_rate, read_prices])
+def test_parquet_whose_index_holds_dates_of_another_form(tmp_path, read, index):
+    pd.DataFrame({"x": [0.001]}, index=index).to_parquet(tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet").index.tolist() == [pd.Timestamp("2020-01-02")]
 
 
 @pytest.mark.parametrize(

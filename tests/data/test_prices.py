@@ -84,7 +84,6 @@ def test_a_time_of_day_is_named_too():
         (good().iloc[:0], "holds no prices"),
         (good()[[]], "holds no prices"),
         (good().reset_index(drop=True), "the index is int64, not dates; use a DatetimeIndex"),
-        (good().tz_localize("UTC"), "time zone UTC; drop it"),
         (good().set_index(pd.DatetimeIndex([DATES[0], pd.NaT, DATES[2]])), "row 2 has no date"),
         (good().iloc[[0, 1, 1]], "the date 2020-01-03 occurs twice"),
         (good()[["SPY", "BIL", "SPY"]], "the symbol SPY has two columns"),
