@@ -651,7 +651,7 @@ def test_rounding_up_breaks_no_restriction() -> None:
             "risk_buckets": {"buckets": buckets},
             "barbell": {
                 "safe_bucket": {"min_weight": 0.5},
-                "risk_bucket": {"max_weight": 0.5},
+                "risk_bucket": {"max_weight": 0.5, "max_per_position": 0.5},
                 "symbol_caps": {"CAP": 0.139},
             },
             "execution": {"sizing": {"lot_size": 1}},
