@@ -57,11 +57,11 @@ class Orders:
         return not (self.weights < 0.0).any()
 
     def decide(self, weights: Array) -> None:
-        """Order weights of every position, in place of all orders before."""
+        """Order weights of every position, in place of all orders before; what was overdue is so still."""
         self.weights = weights
         self._side = np.zeros(len(weights))
         self.open = np.ones(len(weights), dtype=bool)
-        self.overdue, self.lapsed = ~self.open, ~self.open
+        self.lapsed = ~self.open
         self.any = len(weights) > 0
 
     def cure(self, intended: Array, weights: Array, held: Array) -> Flags:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pmx.backtest.breaches import HeldDays, breaches
 from pmx.backtest.budget_book import BudgetBook
 from pmx.backtest.contributions import Contributions, saved_and_cost
 from pmx.backtest.gate_spells import GateSpells
+from pmx.backtest.held_book import HeldBook
 from pmx.backtest.ledger import RuleLedger
 from pmx.backtest.result import BacktestResult
 from pmx.backtest.signal_book import SignalBook
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from pmx.backtest.orders import Orders
     from pmx.backtest.watch import Watch
     from pmx.projection.explain import RuleFigures
-
-#: Weights no further apart than this are the same.
-SAME = 1e-12
 
 
 class Recorder:
@@ -56,8 +53,9 @@ class Recorder:
         trade_at: str,
         opening: float,
     ) -> None:
-        self._policy, self._watch, self._opening = policy, watch, opening
+        self._policy, self._opening = policy, opening
         self._at_close = trade_at == "close"
+        self._held = HeldBook(watch, at_close=self._at_close)
         self._dates = dates
         self._slots = pd.MultiIndex.from_tuples(list(slots), names=["bucket", "symbol"])
         self._slot_column, self._symbols = pd.factorize(self._slots.get_level_values("symbol"))
@@ -65,11 +63,6 @@ class Recorder:
         self._rows: list[int] = []
         self._nav: list[float] = []
         self._quantities: list[np.ndarray] = []
-        self._values: list[np.ndarray] = []
-        self._scale_held: list[np.ndarray] = []
-        self._volatility: list[float] = []
-        self._overdue: dict[int, np.ndarray] = {}
-        self._lapsed: dict[int, np.ndarray] = {}
         self._cash: list[float] = []
         self._bucket_values: list[np.ndarray] = []
         self._interest: list[float] = []
@@ -77,7 +70,6 @@ class Recorder:
         self._fills: list[tuple[int, Fills]] = []
         self._decided: list[int] = []
         self._occasion: list[str] = []
-        self._slot_weights: list[np.ndarray] = []
         self._weights: list[np.ndarray] = []
         self._cash_weights: list[float] = []
         self._safe: list[float] = []
@@ -122,7 +114,7 @@ class Recorder:
         rate : float
             Return of cash since the close before, fraction.
         """
-        self._hold(account, orders)
+        self._held.orders(account, orders)
         self.lived(i, account.nav, account.cash, account.quantities, account.values, fills, interest, rate)
         if decision is None:
             return
@@ -139,19 +131,6 @@ class Recorder:
         safe, status = allocation.safe_weight, allocation.status
         self.decided(i, weights, allocation.cash, safe, decision.scales, status, distance, figures, occasion)
 
-    def _hold(self, account: Account, orders: Orders) -> None:
-        """Record what the rules ask of what is held, and which orders could not be traded."""
-        scale, weights = self._watch.scale, account.values / account.nav
-        if scale is not None:
-            self._scale_held.append(scale)
-        volatility = self._watch.volatility(weights, account)
-        if volatility is not None:
-            self._volatility.append(volatility)
-        if orders.any and orders.overdue.any():
-            self._overdue[len(self._rows)] = orders.overdue & (np.abs(orders.weights - weights) > SAME)
-        if orders.lapsed.any():
-            self._lapsed[len(self._rows)] = orders.lapsed.copy()
-
     def lived(
         self,
         i: int,
@@ -167,7 +146,7 @@ class Recorder:
         self._rows.append(i)
         self._nav.append(nav)
         self._quantities.append(quantities)
-        self._values.append(values)
+        self._held.hold(values)
         self._cash.append(cash)
         self._bucket_values.append(np.bincount(self._slot_bucket, weights=values, minlength=len(self._buckets)))
         self._interest.append(interest)
@@ -207,7 +186,7 @@ class Recorder:
         """
         self._decided.append(i)
         self._occasion.append(occasion)
-        self._slot_weights.append(weights)
+        self._held.decide(weights)
         self._weights.append(np.bincount(self._slot_column, weights=weights, minlength=len(self._symbols)))
         self._cash_weights.append(cash)
         self._safe.append(safe)
@@ -229,9 +208,9 @@ class Recorder:
         lived, decided = self._dates[self._rows], self._dates[self._decided]
         buckets = list(self._policy.risk_buckets.buckets)
         earned = contributions.table(lived)
-        held = self._held_days(lived)
-        spells, outside = breaches(self._watch.rules, held)
-        safe = self._watch.rules.safe_weight(held.weights)
+        safe, spells, outside = self._held.judged(
+            lived, self._rows, self._nav, self._fills, self._decided, self._scales
+        )
         worth = _frame(self._bucket_values, lived, self._buckets).assign(**{CASH: self._cash})
         return BacktestResult(
             policy=self._policy,
@@ -240,12 +219,12 @@ class Recorder:
             positions=_frame(self._quantities, lived, self._slots),
             bucket_weights=worth.div(self._nav, axis=0),
             safe_weight=pd.Series(self._safe, index=decided, name="safe_weight", dtype="float64"),
-            safe_weight_held=pd.Series(safe, index=lived, name="safe_weight_held"),
+            safe_weight_held=safe,
             safe_floor=self._policy.safe_floor,
             risk_scale=_frame(self._scales, decided, buckets),
             trades=self._trades(),
             delistings=delistings,
-            rules=_with_held(_with_earnings(self._ledger.table(), earned), outside, self._watch.rules.sources),
+            rules=self._held.with_held(_with_earnings(self._ledger.table(), earned), outside),
             breaches=spells,
             contributions=earned,
             status=pd.Series(self._status, index=decided, name="status", dtype="str"),
@@ -271,27 +250,6 @@ class Recorder:
         opened = self._dates[first - 1] if first else self._dates[0] - pd.Timedelta(days=1)
         return pd.Series([self._opening, *self._nav], index=lived.insert(0, opened), name="nav")
 
-    def _held_days(self, lived: pd.Index) -> HeldDays:
-        nav, rows = np.array(self._nav), np.array(self._rows)
-        paid = np.zeros(len(lived))
-        traded = np.zeros(len(lived), dtype=bool)
-        if self._fills:
-            day = np.searchsorted(rows, [row for row, _ in self._fills])
-            np.add.at(paid, day, [float(fills.cost.sum()) for _, fills in self._fills])
-            traded[day] = True
-        latest = np.maximum.accumulate(np.where(traded, np.arange(len(lived)), -1))
-        costs = np.where(latest >= 0, (paid / nav)[latest], 0.0)
-        width = len(self._slots)
-        in_force = np.searchsorted(self._decided, rows, side="right" if self._at_close else "left") - 1
-        scaled = bool(self._scale_held)
-        return HeldDays(
-            lived, np.array(self._values).reshape(-1, width) / nav[:, None], costs,
-            np.array(self._scale_held) if scaled else None,
-            np.array(self._volatility) if self._volatility else None,
-            self._overdue, self._lapsed, np.array(self._slot_weights).reshape(-1, width),
-            np.array(self._scales) if scaled else None, in_force,
-        )  # fmt: skip
-
     def _trades(self) -> pd.DataFrame:
         days, fills = zip(*self._fills, strict=True) if self._fills else ((), ())
         sizes = [len(traded) for traded in fills]
@@ -314,25 +272,6 @@ def _with_earnings(rules: pd.DataFrame, earned: pd.DataFrame) -> pd.DataFrame:
     figures = saved_and_cost(earned).reindex(rules.index, fill_value=0.0)
     after = list(rules.columns).index("mean_shadow_price") + 1
     return pd.concat([rules.iloc[:, :after], figures, rules.iloc[:, after:]], axis=1)
-
-
-def _with_held(rules: pd.DataFrame, outside: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
-    """Return the ledger with the closes at which each rule was exceeded by what was held, and by how much at most.
-
-    Rules about trades, of which holdings say nothing, have none; a rule that no decision had is added where it was
-    exceeded.
-    """
-    broken = outside["days_outside"].to_numpy() > 0
-    late = [name for name, some in zip(outside.index, broken, strict=True) if some and name not in rules.index]
-    if late:
-        where = dict(zip(outside.index, sources, strict=True))
-        nothing = dict.fromkeys((name for name in rules if name != "source"), 0)
-        added = pd.DataFrame([{**nothing, "source": where[name]} for name in late], index=pd.Index(late, name="rule"))
-        rules = pd.concat([rules, added]) if len(rules) else added
-    figures = outside.reindex(rules.index)
-    figures = figures.assign(days_outside=figures["days_outside"].astype("Int64"))
-    last = list(rules.columns).index("source")
-    return pd.concat([rules.iloc[:, :last], figures, rules.iloc[:, last:]], axis=1)
 
 
 def _frame(rows: list[np.ndarray], index: pd.Index, columns: Any) -> pd.DataFrame:

@@ -6,16 +6,15 @@ from pmx.monitoring.forecast_confidence import confidence_table, confidence_word
 from pmx.monitoring.forecast_page import forecast_report_html, forecast_table
 from pmx.monitoring.forecast_report import ForecastReport, forecast_report, forecasts_frame
 from pmx.monitoring.health import Health, health_of, health_table
+from pmx.monitoring.held import breaches_table, safe_weight_line
 from pmx.monitoring.report import report_html, write_report
 from pmx.monitoring.tables import (
-    breaches_table,
     certificate_line,
     cuts_table,
     ledger_table,
     metrics_table,
     positions_table,
     rules_table,
-    safe_weight_line,
     years_table,
 )
 from pmx.monitoring.waterfall import waterfall

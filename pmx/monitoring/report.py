@@ -11,10 +11,10 @@ import pandas as pd
 import pmx
 from pmx.arguments import checked
 from pmx.backtest import BacktestResult
-from pmx.backtest.breaches import COSTS
 from pmx.data.quality import messages
 from pmx.errors import DataError
 from pmx.monitoring import charts, tables
+from pmx.monitoring.held import held_outside, lowest_held
 from pmx.monitoring.page import (
     SCRIPT,
     cards,
@@ -116,7 +116,7 @@ def _head(title: str, name: str, result: BacktestResult, notes: Sequence[str]) -
 def _key_figures(result: BacktestResult) -> list[tuple[str, str, str]]:
     entries = []
     if len(result.safe_weight) and result.safe_floor > 0:
-        entries.append(_lowest_held(result))
+        entries.append(lowest_held(result))
         lowest, floor = float(result.safe_weight.min()), result.safe_floor
         decided = lowest >= floor - HARD_TOLERANCE
         label = f"lowest safe weight of any decision; the floor is {tables.percent(floor)}"
@@ -129,20 +129,6 @@ def _key_figures(result: BacktestResult) -> list[tuple[str, str, str]]:
     entries.append((tables.percent(float(result.metrics["annualized_return"])), "annualised return", ""))
     entries.append((tables.ratio(float(result.metrics["sharpe_ratio"])), "Sharpe ratio over the cash rate", ""))
     return entries
-
-
-def _lowest_held(result: BacktestResult) -> tuple[str, str, str]:
-    """Return the card of the lowest safe weight that was held; it is good only where that kept the floor."""
-    lowest, floor = float(result.safe_weight_held.min()), result.safe_floor
-    label = f"lowest safe weight held after a close's trades; the floor is {tables.percent(floor)}"
-    if lowest >= floor - HARD_TOLERANCE:
-        return tables.percent(lowest), label, "good"
-    closes = int((result.safe_weight_held < floor - HARD_TOLERANCE).sum())
-    causes = tables.causes_below_floor(result)
-    by = tables.excess_text(floor - lowest)
-    label += f"; below it by up to {by} on {closes:,} of {len(result.positions):,} closes ({', '.join(causes)})"
-    within = all(cause.startswith(f"{COSTS} ") for cause in causes)
-    return tables.percent(lowest), label, "" if within else "bad"
 
 
 def _performance(runs: Mapping[str, BacktestResult]) -> Iterator[str]:
@@ -216,7 +202,7 @@ def _rules(result: BacktestResult) -> Iterator[str]:
     ledger = tables.ledger_table(result)
     marks = ["bites" if cell != tables.NONE else "" for cell in ledger["mean price"]]
     yield table(ledger, text=("rule", "source"), marks=marks)
-    yield from _held_outside(result)
+    yield from held_outside(result)
     if len(result.gates):
         yield heading("Gates of validation", 3)
         yield paragraph(
@@ -224,30 +210,6 @@ def _rules(result: BacktestResult) -> Iterator[str]:
             "nothing has been heard of them for long. The dates are those of the decisions that did it."
         )
         yield table(tables.gates_table(result), text=("symbol", "mode", "shut", "opened"))
-
-
-def _held_outside(result: BacktestResult) -> Iterator[str]:
-    """Say where what was held was outside the rules, and why."""
-    yield heading("Held outside the rules", 3)
-    cures = int((result.occasion == "breach").sum())
-    kept = (
-        f"Decisions obey every hard rule; what is held drifts from them. Schedule: "
-        f"{result.policy.execution.rebalance.schedule}. {cures:,} decisions were made to bring holdings back inside."
-    )
-    if result.breaches.empty:
-        yield paragraph(f"{kept} After every close's trades, what was held was inside every rule.")
-        return
-    yield paragraph(
-        f"{kept} Closes after whose trades a rule was exceeded, by cause. Drift: prices moved what is held. Suspended: "
-        "an order waited for its symbol's next close. Lapsed order: one ended with a delisting. Limit: a risk scale "
-        "lowered the rule's limit. Costs: no more than the costs of trading. Decision: the decided weights exceed a "
-        "soft rule themselves."
-    )
-    yield table(tables.breaches_table(result), text=("rule", "kind", "cause"))
-    worst = tables.worst_breaches_table(result)
-    if len(worst):
-        yield paragraph("The worst spells outside a hard rule, costs apart:")
-        yield table(worst, text=("rule", "cause"))
 
 
 def _cuts(result: BacktestResult) -> Iterator[str]:

@@ -10,7 +10,6 @@ import pandas as pd
 
 from pmx.arguments import checked
 from pmx.backtest import BacktestResult
-from pmx.backtest.breaches import COSTS, by_cause
 from pmx.data.dates import day
 from pmx.projection import Allocation, Certificate
 from pmx.projection.certificate import HARD_TOLERANCE
@@ -22,7 +21,6 @@ CAUSES = 6
 LEAST = 5e-5
 #: What is said of a rule's cuts, in this order.
 EARNED = ("saved", "cost", "contribution")
-SAFE_FLOOR = "barbell.safe.floor"
 #: What a cell says where there is no number.
 NONE = "–"
 
@@ -253,43 +251,6 @@ def excess_text(value: float) -> str:
 
 
 @checked
-def breaches_table(result: BacktestResult) -> pd.DataFrame:
-    """Return one row a rule and cause: how often what was held was outside the rule, how far, and until when."""
-    table = by_cause(result.breaches).reset_index()
-    lines = [
-        (
-            str(row["rule"]),
-            "hard" if row["hard"] else "soft",
-            str(row["cause"]),
-            f"{row['spells']:,}",
-            f"{row['days']:,}",
-            excess_text(row["worst_excess"]),
-            NONE if pd.isna(row["longest_to_cure"]) else f"{row['longest_to_cure']:,}",
-        )
-        for row in table.to_dict("records")
-    ]
-    columns = ["rule", "kind", "cause", "spells", "closes", "worst excess", "longest until cured"]
-    return pd.DataFrame(lines, columns=columns)
-
-
-def worst_breaches_table(result: BacktestResult, most: int = 10) -> pd.DataFrame:
-    """Return the worst spells outside hard rules, those within the costs of trading apart."""
-    spells = result.breaches[result.breaches["hard"] & (result.breaches["cause"] != COSTS)]
-    worst = spells.sort_values("worst_excess", ascending=False, kind="stable").head(most)
-    return pd.DataFrame(
-        {
-            "rule": worst["rule"],
-            "cause": worst["cause"],
-            "first": [f"{day:%Y-%m-%d}" for day in worst["first"]],
-            "last": [f"{day:%Y-%m-%d}" for day in worst["last"]],
-            "closes": worst["days"].map("{:,}".format),
-            "worst excess": worst["worst_excess"].map(excess_text),
-            "cured": [NONE if pd.isna(day) else f"{day:%Y-%m-%d}" for day in worst["cured"]],
-        }
-    )
-
-
-@checked
 def cuts_table(result: BacktestResult) -> pd.DataFrame:
     """Return one row a rule that was binding or moved something: its price, and what its cuts saved, cost and earned.
 
@@ -343,30 +304,6 @@ def certificate_line(certificate: Certificate) -> str:
         f"worst violation of a hard rule {c.primal_residual:.1e}, duality gap {c.duality_gap:.1e}, at most "
         f"{c.distance_bound:.1e} of NAV from the exact optimum ({c.engine}{how})"
     )
-
-
-@checked
-def safe_weight_line(result: BacktestResult, *, held: bool = False) -> str:
-    """Return the lowest safe weight beside its floor: over all decisions, or of what was ``held`` after each close.
-
-    Returns
-    -------
-    str
-        Such as ``"0.8172 ≥ 0.7000, on 2004-03-11"``; where it is below the floor, by how much and why.
-    """
-    safe, floor = result.safe_weight_held if held else result.safe_weight, result.safe_floor
-    lowest, day = float(safe.min()), safe.idxmin()
-    if lowest >= floor - HARD_TOLERANCE:
-        return f"{lowest:.4f} ≥ {floor:.4f}, on {day:%Y-%m-%d}"
-    why = ", ".join(causes_below_floor(result)) if held else "decided so"
-    return f"{lowest:.4f} < {floor:.4f} by {excess_text(floor - lowest)}, on {day:%Y-%m-%d} ({why})"
-
-
-def causes_below_floor(result: BacktestResult) -> list[str]:
-    """Return why the safe weight held was below its floor, with the closes of each cause, such as ``"drift 12"``."""
-    spells = result.breaches[result.breaches["rule"] == SAFE_FLOOR]
-    days = spells.groupby("cause", sort=False)["days"].sum()
-    return [f"{cause} {count:,}" for cause, count in days.items()]
 
 
 def _change(move: float) -> str:

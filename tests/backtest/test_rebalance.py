@@ -266,3 +266,15 @@ def test_a_suspended_position_keeps_its_rule_broken_until_it_trades() -> None:
     assert spell["worst_excess"] == pytest.approx(0.6 / 1.2 - 0.4)
     assert held(result, prices).sum(axis=1).iloc[7:].max() <= 0.4 + 1e-9
     assert result.trades[result.trades["symbol"] == "B"]["date"].tolist() == [dates[1], dates[7]]
+
+
+def test_with_targets_every_day_a_suspension_is_still_the_cause() -> None:
+    dates = pd.bdate_range("2024-01-01", periods=10)
+    prices = pd.DataFrame({"A": 100.0, "B": 100.0}, dates)
+    prices.loc[dates[2:7], "B"] = np.nan
+    targets = pd.DataFrame({"A": [0.2, *[0.35] * 9], "B": [0.2, *[0.05] * 9]}, dates)
+    result = pmx.backtest(prices, policy(), targets=targets)
+    # A is bought at the third close, while B, which is to make room for it, has none until the eighth.
+    [spell] = result.breaches[result.breaches["rule"] == "barbell.safe.floor"].to_dict("records")
+    assert (spell["first"], spell["last"], spell["cured"]) == (dates[2], dates[6], dates[7])
+    assert (spell["cause"], spell["worst_excess"]) == ("suspended", pytest.approx(0.15))
