@@ -160,9 +160,11 @@ def _cause(days: HeldDays, members: Flags, span: range, active: Flags, eased: Fl
 
 
 def _table(spells: list[tuple[Any, ...]], dates: Any) -> pd.DataFrame:
-    table = pd.DataFrame(spells, columns=list(COLUMNS))
-    kinds = {
-        "rule": "str", "hard": "bool", "first": dates, "last": dates, "days": "int64",
-        "worst_excess": "float64", "cause": "str", "cured": dates, "days_to_cure": "Int64",
-    }  # fmt: skip
-    return table.astype(kinds)
+    columns = zip(*spells, strict=True) if spells else ((),) * len(COLUMNS)
+    rule, hard, first, last, days, worst, cause, cured, to_cure = (list(column) for column in columns)
+    values = (
+        pd.array(rule, dtype="str"), np.array(hard, dtype=bool), pd.DatetimeIndex(first, dtype=dates),
+        pd.DatetimeIndex(last, dtype=dates), np.array(days, dtype=np.int64), np.array(worst, dtype=np.float64),
+        pd.array(cause, dtype="str"), pd.DatetimeIndex(cured, dtype=dates), pd.array(to_cure, dtype="Int64"),
+    )  # fmt: skip
+    return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))

@@ -117,10 +117,12 @@ class HeldBook:
             nothing = dict.fromkeys((name for name in rules if name != "source"), 0)
             added = pd.DataFrame([{**nothing, "source": sources[name]} for name in late], index=pd.Index(late))
             rules = pd.concat([rules, added.rename_axis("rule")]) if len(rules) else added.rename_axis("rule")
-        figures = outside.reindex(rules.index)
-        figures = figures.assign(days_outside=figures["days_outside"].astype("Int64"))
-        last = list(rules.columns).index("source")
-        return pd.concat([rules.iloc[:, :last], figures, rules.iloc[:, last:]], axis=1)
+        at = outside.index.get_indexer(rules.index)
+        unknown, last = at < 0, list(rules.columns).index("source")
+        days = pd.arrays.IntegerArray(np.where(unknown, 0, outside["days_outside"].to_numpy()[at]), unknown)
+        rules.insert(last, "days_outside", pd.Series(days, index=rules.index))
+        rules.insert(last + 1, "max_excess_held", np.where(unknown, np.nan, outside["max_excess_held"].to_numpy()[at]))
+        return rules
 
 
 def _latest_costs(rows: np.ndarray, nav: Array, fills: Sequence[tuple[int, Fills]]) -> Array:

@@ -106,6 +106,8 @@ class Orders:
 
     def drop(self, delisted: Flags, quantities: Array) -> None:
         """Let the orders of delisted symbols lapse; ``delisted`` has shape (n_symbols,)."""
+        if not self.any:
+            return
         gone = self.open & delisted[self._column]
         if gone.any():
             self.lapsed = self.lapsed | (gone & ((self.weights != 0.0) | (quantities != 0.0)))

@@ -76,6 +76,7 @@ class HeldRules:
         self.names, self.sources, self.hard = frame.names, frame.sources, ~frame.soft
         self._law, self._long, self._short = frame.law, frame.long, frame.short
         self._capped = np.flatnonzero(frame.law.cap_rule >= 0)
+        self._clamps = np.flatnonzero(frame.law.rule_clamp >= 0)
         self._one_sided = np.flatnonzero(frame.law.short_rule >= 0)
         self._risk = np.append(np.ones(self._n), np.zeros(n - self._n)), np.ones(n)
         if frame.at_risk >= 0:
@@ -107,18 +108,18 @@ class HeldRules:
             return out
         law = self._law
         long, short = self._sides(weights)
-        value = (long @ self._long.T + short @ self._short.T)[:, law.rule_row]
-        hi = np.broadcast_to(law.rule_hi, value.shape)
-        clamps = np.flatnonzero(law.rule_clamp >= 0)
-        if len(clamps):
-            hi = hi.copy()
-            limits = np.inf if scale is None else self._allocator.clamps_of(scale)[:, law.rule_clamp[clamps]]
-            hi[:, clamps] = limits
+        any_short = bool(short.any())
+        value = long @ self._long.T
+        value = (value + short @ self._short.T if any_short else value)[:, law.rule_row]
+        hi = law.rule_hi  # inf for clamps
+        if scale is not None and len(self._clamps):
+            hi = np.tile(hi, (len(weights), 1))
+            hi[:, self._clamps] = self._allocator.clamps_of(scale)[:, law.rule_clamp[self._clamps]]
         out[:, law.rule_number] = np.maximum(value - hi, law.rule_lo - value)
         at = self._capped
-        out[:, law.cap_rule[at]] = (long + short)[:, at] - law.cap[at]
+        out[:, law.cap_rule[at]] = (long + short if any_short else long)[:, at] - law.cap[at]
         out[:, law.short_rule[self._one_sided]] = 0.0
-        if short.any():
+        if any_short:
             for j in self._one_sided.tolist():
                 rule = law.short_rule[j]
                 out[:, rule] = np.maximum(out[:, rule], short[:, j])
