@@ -97,7 +97,7 @@ class NavAllocator:
         self._bounded = policy.risk_buckets.enabled
         self._layout: tuple[pd.Index[str], NDArray[np.intp], NDArray[np.bool_]] | None = None
 
-    @checked(elsewhere=["relative_weights"])
+    @checked
     def allocate(
         self,
         relative_weights: pd.Series[float] | Array,

@@ -18,6 +18,9 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
+#: A weight beyond this is a mistake.
+LARGEST_WEIGHT = 1e9
+
 
 def exact(units: float) -> Decimal:
     """Return a quantity as the decimal number that its shortest text shows.
@@ -192,6 +195,8 @@ class LotGrid:
         """
         _require_rules(rules)
         require_shape("weights", weights, self.unit.shape, "one weight for each position of the grid")
+        if not (np.abs(weights) <= LARGEST_WEIGHT).all():
+            raise DataError(f"a weight is {np.abs(weights).max()}, beyond {LARGEST_WEIGHT:g} times NAV; correct it")
         return search(self, rules, np.flatnonzero(rules.hard), rules.sign * weights, trading, margin)
 
     @checked(elsewhere=["rules"])

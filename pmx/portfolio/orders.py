@@ -23,7 +23,7 @@ from pmx.portfolio.snapshot import PortfolioSnapshot
 Array = NDArray[np.float64]
 
 
-@checked(outside=["prices"], elsewhere=["lot_size", "lot_sizes", "min_order_nav_frac", "costs"])
+@checked(outside=["prices"], elsewhere=["lot_size", "lot_sizes", "costs"])
 def size_orders(
     allocation: SizableAllocation,
     snapshot: PortfolioSnapshot,

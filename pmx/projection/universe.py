@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from pmx.arguments import described
 from pmx.errors import DataError, warn
 from pmx.policy import CASH, Policy
 from pmx.policy.symbols import symbol_text, symbols_as_text
@@ -50,7 +51,7 @@ class Universe:
         try:
             pairs = pd.MultiIndex.from_tuples(list(positions), names=LEVELS)
         except (TypeError, ValueError) as error:
-            raise DataError(f"the universe must be pairs (bucket, symbol); got {list(positions)[:3]}") from error
+            raise DataError(f"the universe must be pairs (bucket, symbol); got {described(positions)}") from error
         self.index = symbols_as_text(pairs, "the universe")
         if self.index.has_duplicates:
             raise DataError(f"position {self.index[self.index.duplicated()][0]} is named twice in the universe")
@@ -66,8 +67,10 @@ class Universe:
 
     def as_series(self, weights: pd.Series | Array) -> pd.Series:
         """Return weights given as an array by position; a Series as it is."""
-        if not isinstance(weights, np.ndarray):
+        if isinstance(weights, pd.Series):
             return weights
+        if not isinstance(weights, np.ndarray):
+            raise DataError(f"weights are {described(weights)}; give a pandas Series by position, or an array")
         if weights.shape != (self.n,):
             raise DataError(f"weights have shape {weights.shape}; an array must be ({self.n},), as the index")
         return pd.Series(weights, index=self.index)
@@ -136,7 +139,7 @@ class Universe:
             self._gates_are_symbols(gated)
             return dict.fromkeys(gated, self.policy.execution.gate_mode)
         for symbol, mode in gated.items():
-            if mode not in GATE_MODES:
+            if not isinstance(mode, str) or mode not in GATE_MODES:
                 raise DataError(f"gate of {symbol} is {mode!r}; it must be 'reduce_only' or 'exit'")
         read = {symbol_text(symbol, "gated"): mode for symbol, mode in gated.items()}
         self._gates_are_symbols(read)

@@ -17,7 +17,7 @@ import pandas as pd
 from pmx import Policy
 
 #: What differs from run to run: time spent, and where a file lies.
-LEFT_OUT = ("seconds", "path", "_path", "_file", "again", "own_violations")
+LEFT_OUT = ("seconds", "path", "_path", "_file", "again", "own_violations", "asked")
 DEPTH = 12
 
 

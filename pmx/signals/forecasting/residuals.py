@@ -21,6 +21,8 @@ SHOCK, MEMORY = 0.06, 0.92
 _ROUNDING = 1e-9
 #: The squares of returns below this are lost to underflow.
 _SMALLEST_RETURN = 1e-100
+#: Those of returns beyond this overflow.
+_LARGEST_RETURN = 1e100
 
 
 def checked_history(returns: FloatArray, least: int) -> FloatArray:
@@ -55,6 +57,8 @@ def checked_history(returns: FloatArray, least: int) -> FloatArray:
     if not np.isfinite(values).all():
         bar = int(np.argmin(np.isfinite(values)))
         raise SignalError(f"return {values[bar]} of bar {bar} is not finite; repair or drop the bar")
+    if np.abs(values).max() > _LARGEST_RETURN:
+        raise SignalError(f"return {values[np.abs(values).argmax()]:.3g} is too large to be squared; correct it")
     if is_constant(values):
         raise SignalError(NO_VARIATION)
     return values

@@ -161,6 +161,7 @@ class Forecasts:
     @checked
     def only(self, keep: npt.NDArray[np.bool_]) -> Forecasts:
         """Return some of the forecasts."""
+        require_shape("keep", keep, self.mean.shape, "one flag for each forecast")
         columns = ("dates", "mean", "volatility", "degrees_of_freedom", "outcome", "confidence")
         kept: dict[str, Any] = {name: getattr(self, name)[keep] for name in columns}
         for name in ("calibrated", "interval", "direction"):

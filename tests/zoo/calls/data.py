@@ -112,3 +112,12 @@ STRICTER = POLICY.override({"barbell.safe_bucket.min_weight": 0.75})
 case("policy.Policy.diff", heavy=True)(lambda _: (POLICY.diff, {"other": STRICTER}))
 case("policy.policy_diff", heavy=True)(lambda _: (policy.policy_diff, {"a": POLICY, "b": STRICTER}))
 case("policy.Policy.is_safe")(lambda _: (POLICY.is_safe, {"symbol": "SP500"}))
+case("data.read_adv")(
+    lambda folder: (data.read_adv, {"path": written(folder / "adv.csv", "symbol,adv\nSP500,1000000\n")})
+)
+case("data.read_traded_values")(
+    lambda folder: (
+        data.read_traded_values,
+        {"path": written(folder / "values.csv", PRICES.to_csv(index_label="date"))},
+    )
+)
