@@ -264,7 +264,7 @@ class _HorizonWeights:
 
 def _long_enough(returns: FloatArray, least: int) -> FloatArray:
     values = np.asarray(returns, dtype=np.float64)
-    if values.ndim != 1 or values.size < least or not np.isfinite(values).all():
+    if values.ndim != 1 or values.size < least or not (np.abs(values) < 1e100).all():
         raise SignalError(f"history of shape {values.shape}: at least {least} finite returns are needed")
     return values
 

@@ -121,3 +121,4 @@ case("data.read_traded_values")(
         {"path": written(folder / "values.csv", PRICES.to_csv(index_label="date"))},
     )
 )
+case("data.dated")(lambda _: (data.dated, {"table": PRICES.copy(), "name": "prices"}))

@@ -47,6 +47,7 @@ for method, arguments in {
     "close_delisted": {"max_stale_bars": 3},
     "snapshot": {"base_currency": "USD"},
     "split": {"ratios": np.array([2.0, 1.0])},
+    "write_down": {"gone": np.array([True, False]), "fraction": 0.25},
     "pay_dividends": {"amounts": np.array([0.5, 0.0])},
 }.items():
     case(f"execution.Account.{method}")(
@@ -111,6 +112,9 @@ case("execution.Desk.row_of")(lambda _: (desk().row_of, {"bucket": "ts_core", "s
 case("execution.Desk.held")(lambda _: (desk().held, {"weights": np.array([0.25, 0.125])}))
 case("execution.Desk.wishes")(lambda _: (desk().wishes, {"routing": pmx.SignalRouter(POLICY).route([buy()])}))
 case("execution.Desk.signals")(lambda _: (desk().signals, {"prices": PRICES.copy()}))
+case("execution.Desk.stale")(lambda _: (desk().stale, {"prices": PRICES.copy()}))
+case("execution.Desk.missed")(lambda _: (desk().missed, {"prices": PRICES.copy()}))
+case("execution.Desk.check_year")(lambda _: (desk().check_year, {"dates": DATES}))
 case("execution.Desk.silent")(lambda _: (desk().silent, {"prices": PRICES.copy()}))
 
 
