@@ -50,7 +50,7 @@ class HeldRules:
     >>> rules = HeldRules(projector)
     >>> excess = rules.excess(np.array([[0.12, 0.02]]))[0]
     >>> [name for name, over in zip(rules.names, excess, strict=True) if over > OUTSIDE]
-    ['barbell.safe.cap', 'symbol.SP500.cap']
+    ['symbol.SP500.cap']
     """
 
     def __init__(self, projector: Projector) -> None:

@@ -117,12 +117,13 @@ def test_no_target_price_rate_or_volume_after_a_day_changes_anything_up_to_it(
 
     prices, targets, adv = table(90, 110, 0.15), table(0.0, 0.12), table(1e5, 1e6)
     rate = table(0.0, 0.0005)["WTI"]
-    one = pmx.backtest(prices, policy, targets=targets, adv=adv, cash_rate=rate, trade_at=trade_at)
+    volumes = [adv, spliced(adv, table(1e4, 1e6))] if layer else [None, None]
+    one = pmx.backtest(prices, policy, targets=targets, adv=volumes[0], cash_rate=rate, trade_at=trade_at)
     other = pmx.backtest(
         spliced(prices, table(80, 120, 0.3)),
         policy,
         targets=spliced(targets, table(0.0, 0.3)),
-        adv=spliced(adv, table(1e4, 1e6)),
+        adv=volumes[1],
         cash_rate=spliced(rate.to_frame(), table(0.0, 0.01)[["WTI"]])["WTI"],
         trade_at=trade_at,
     )
