@@ -53,6 +53,8 @@ def check_targets(targets: Array, policy: Policy) -> None:
         When one is more than twice that.
     """
     allowed, may = _allowed(policy)
+    if targets.ndim == 1 and float(targets @ targets) <= (TARGET_WARNED * allowed) ** 2:
+        return  # no one of them is larger than all together
     largest = max(float(targets.max(initial=0.0)), -float(targets.min(initial=0.0)))
     if largest <= TARGET_WARNED * allowed:
         return
@@ -76,6 +78,8 @@ def check_holdings(previous: Array, policy: Policy) -> None:
         When they add up to more than 3 times that.
     """
     allowed, may = _allowed(policy)
+    if previous.ndim == 1 and len(previous) * float(previous @ previous) <= (GROSS_WARNED * allowed) ** 2:
+        return  # (Σ|w|)² ≤ n Σ w²
     table = np.atleast_2d(previous)
     largest = max(float(table.max(initial=0.0)), -float(table.min(initial=0.0)))
     if largest * table.shape[1] <= GROSS_WARNED * allowed:

@@ -193,8 +193,8 @@ class Journal:
         self._file = None
 
 
-@contextmanager
 @checked
+@contextmanager
 def recording(journal: Journal | Place | None) -> Iterator[Journal | None]:
     """Return an open journal as it is; open a path for the length of a ``with`` block."""
     if journal is None or isinstance(journal, Journal):
@@ -207,6 +207,8 @@ def recording(journal: Journal | Place | None) -> Iterator[Journal | None]:
 @checked
 def recorded(allocation: Allocation, policy: Policy, journal: Journal | Place | None) -> Allocation:
     """Return an allocation after it was written to a journal, where there is one."""
+    if journal is None:
+        return allocation
     with recording(journal) as opened:
         if opened is not None:
             opened.write(allocation, policy)
@@ -232,8 +234,8 @@ def refused(
         error.add_note(f"this refusal is in no journal: {why}")
 
 
-@contextmanager
 @checked
+@contextmanager
 def refusing(
     policy: Policy, journal: Journal | Place | None, *, asked: Asked | None = None, label: str | None = None
 ) -> Iterator[None]:
