@@ -111,7 +111,7 @@ def test_csv_comes_through_to_the_last_digit(tmp_path):
 
 def test_csv_compressed_with_a_byte_order_mark_and_blanks(tmp_path):
     text = GOOD.replace(",SPY", ", SPY ").replace("324.87", " 324.87 ").encode("utf-8-sig")
-    file = write(tmp_path, gzip.compress(text), "PRICES.CSV.GZ")
+    file = write(tmp_path, gzip.compress(text, mtime=0), "PRICES.CSV.GZ")
     pd.testing.assert_frame_equal(read_prices(file), check_prices(good()))
 
 
@@ -166,8 +166,8 @@ def test_a_csv_that_is_wrong_names_file_place_and_remedy(tmp_path, old, new, wor
         ("date\n2020-01-02\n", "prices.csv", "holds no prices"),
         (b"date,S\xe9\n2020-01-02,1\n", "prices.csv", "save it as UTF-8"),
         (b"not gzip", "prices.csv.gz", "cannot be read as CSV"),
-        (gzip.compress(GOOD.encode())[:20] + b"\xff" * 20, "prices.csv.gz", "cannot be read as CSV"),
-        (gzip.compress(GOOD.encode())[:-12], "prices.csv.gz", "cannot be read as CSV"),
+        (gzip.compress(GOOD.encode(), mtime=0)[:20] + b"\xff" * 20, "prices.csv.gz", "cannot be read as CSV"),
+        (gzip.compress(GOOD.encode(), mtime=0)[:-12], "prices.csv.gz", "cannot be read as CSV"),
         (b"PAR1 not really", "prices.parquet", "cannot be read as Parquet"),
         (GOOD, "prices.txt", "of an unknown kind; the name must end in one of .csv, .csv.gz, .parquet, .pq"),
     ],
