@@ -205,7 +205,7 @@ def backtest(
         while i < run.rows.stop:
             lived = run.days_together(i)
             if lived == 0:
-                with refusing(policy, run.journal, label=day(run.dates[i])):
+                with refusing(policy, run.journal, label=None if run.journal is None else day(run.dates[i])):
                     run.day(i)
             i += max(lived, 1)
             advance(max(lived, 1))

@@ -100,9 +100,14 @@ class PeriodsPerYear:
         self._said = False
         self._by_symbol: tuple[int, object, npt.NDArray[np.float64]] = (-1, None, np.zeros(0))
 
+    @property
+    def to_check(self) -> bool:
+        """Whether what is stated has not been held against dates yet."""
+        return not self._said and self._stated != "auto"
+
     def check(self, dates: pd.DatetimeIndex, source: str) -> None:
         """Warn, once, where what is stated contradicts the dates; see `warn_of_contradiction`."""
-        if not self._said and self._stated != "auto" and len(dates) >= FEWEST_ROWS:
+        if self.to_check and len(dates) >= FEWEST_ROWS:
             self._said = True
             warn_of_contradiction(self._stated, dates, source)
 

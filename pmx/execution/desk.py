@@ -350,18 +350,23 @@ class Desk:
                     f"prices end at {now}, but the desk has seen {self._observed}; build a new desk to go back in time"
                 )
             return
-        dates = pd.DatetimeIndex(table.index[: len(closes)])
-        self.check_year(dates)
-        if self.scaler.listens:
-            self.scaler.periods_per_year = self._year.at(dates)
+        if self.scaler.listens or self.covariance is not None or self._year.to_check:
+            self._take_year(pd.DatetimeIndex(table.index[: len(closes)]), closes)
         self.scaler.update(bucket_returns or {})
         if self.covariance is not None:
-            self.covariance.periods_per_year = self._year.by_symbol(dates, closes)
             seen = 0 if self._observed is None else int(table.index.searchsorted(self._observed, side="right"))
             for row in closes[seen:]:
                 self.covariance.update(row / self._closes - 1.0)
                 self._closes = np.where(np.isfinite(row), row, self._closes)
         self._observed = now
+
+    def _take_year(self, dates: pd.DatetimeIndex, closes: Array) -> None:
+        """Let what annualises know how many periods a year has, by the dates up to now."""
+        self.check_year(dates)
+        if self.scaler.listens:
+            self.scaler.periods_per_year = self._year.at(dates)
+        if self.covariance is not None:
+            self.covariance.periods_per_year = self._year.by_symbol(dates, closes)
 
     def check_year(self, dates: pd.DatetimeIndex) -> None:
         """Warn, once, where the policy's periods in a year contradict the dates of prices."""

@@ -220,8 +220,10 @@ def step(
 
 def _require_fresh(held_at: pd.Timestamp | None, now: Any, max_age_days: int) -> None:
     """Refuse to decide on closes that are too old for the snapshot that was valued."""
-    last = timestamp(pd.Timestamp(now), "last row of prices") if isinstance(now, date | np.datetime64) else None
-    if held_at is not None and last is not None and last <= held_at:
+    if held_at is None or not isinstance(now, date | np.datetime64):
+        return
+    last = timestamp(pd.Timestamp(now), "last row of prices")
+    if last <= held_at:
         check_age("the last row of prices", "row", last, held_at, max_age_days)
 
 

@@ -152,6 +152,15 @@ def test_the_costs_of_the_first_day_are_in_the_return(trade_at: str) -> None:
     assert result.returns.index.equals(result.nav.index[1:])
 
 
+def test_a_target_that_stands_pays_for_both_trades() -> None:
+    dates = pd.bdate_range("2024-01-02", periods=2)
+    wide = pmx.load_policy().override({"risk_buckets.enabled": False, "barbell.enable_barbell_allocation": False})
+    prices, targets = pd.DataFrame({"SP500": 100.0}, dates), pd.DataFrame({"SP500": 0.5}, dates)
+    result = pmx.backtest(prices, wide, targets=targets, costs=0.01, trade_at="close", initial_nav=1000.0)
+    assert result.nav.iloc[-1] == pytest.approx(994.975)  # 5.00 for 500 bought, 0.025 for 2.50 sold
+    assert result.metrics["total_return"] == pytest.approx(-0.005025)
+
+
 def test_the_opening_value_stands_at_the_close_before_the_run() -> None:
     dates = pd.bdate_range("2024-01-02", periods=5)
     prices = pd.DataFrame({"SP500": 100.0}, dates)
