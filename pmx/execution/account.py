@@ -287,6 +287,7 @@ class Account:
         self.cash -= float(value.sum()) + float(cost.sum())
         return Fills(self.symbols, moved, traded, price, value, cost, reason)
 
+    @checked
     def write_down(self, gone: NDArray[np.bool_], fraction: float) -> Array:
         """Move the marks of symbols against what is held of them; return each position's profit by it, shape (n,).
 

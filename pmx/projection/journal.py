@@ -193,8 +193,8 @@ class Journal:
         self._file = None
 
 
-@checked
 @contextmanager
+@checked
 def recording(journal: Journal | Place | None) -> Iterator[Journal | None]:
     """Return an open journal as it is; open a path for the length of a ``with`` block."""
     if journal is None or isinstance(journal, Journal):
@@ -234,8 +234,8 @@ def refused(
         error.add_note(f"this refusal is in no journal: {why}")
 
 
-@checked
 @contextmanager
+@checked
 def refusing(
     policy: Policy, journal: Journal | Place | None, *, asked: Asked | None = None, label: str | None = None
 ) -> Iterator[None]:
