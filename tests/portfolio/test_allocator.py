@@ -14,6 +14,9 @@ from pmx.errors import DataError
 from pmx.policy import Policy
 from pmx.portfolio import NavAllocator
 
+#: Scales far above 1 show that a budget is cut off, which a caller is warned of.
+pytestmark = pytest.mark.filterwarnings("ignore:risk scale of bucket")
+
 BUCKETS = {
     "safe": {"role": "safe", "base_nav_frac": 0.5, "min_nav_frac": 0.4, "max_nav_frac": 0.9},
     "core": {"role": "risk", "base_nav_frac": 0.2, "max_nav_frac": 0.3},

@@ -89,7 +89,7 @@ def test_the_answer_is_that_of_cvxpy_alone(write, wish):
     assert float(np.max(write(x).violation())) <= 2e-9
     assert "custom.own" in allocation.rules.index
     assert allocation.rules.loc[["custom.own"], "hard"].all()
-    assert (allocation.rules.loc[["custom.own"], "source"] == "python").all()
+    assert (allocation.rules.loc[["custom.own"], "source"] == "constraints=").all()
     assert allocation.rules.index.is_unique
     assert allocation.violations(allocation.positions).empty
     assert allocation.rules.loc[["custom.own"], "binding"].any() == (write is not KINDS["holds already"])
