@@ -57,7 +57,7 @@ def policy_diff(a: Policy | str | FilePath, b: Policy | str | FilePath) -> pd.Da
     Raises
     ------
     PolicyError
-        When one of them cannot be read.
+        When one of them cannot be read, or two single files hold different sections.
 
     Notes
     -----
@@ -77,6 +77,7 @@ def policy_diff(a: Policy | str | FilePath, b: Policy | str | FilePath) -> pd.Da
     import pandas as pd
 
     first, second = _side(a), _side(b)
+    _refuse_apart(a, first, b, second)
     context = Context.of(first.data, second.data)
     rows = []
     for section in SECTIONS:
@@ -91,6 +92,15 @@ def policy_diff(a: Policy | str | FilePath, b: Policy | str | FilePath) -> pd.Da
     return pd.DataFrame(
         {name: pd.Series(values, dtype=plain.get(name, "str")) for name, values in zip(COLUMNS, columns, strict=True)}
     )
+
+
+def _refuse_apart(a: Policy | str | FilePath, first: _Side, b: Policy | str | FilePath, second: _Side) -> None:
+    """Refuse two sides without a section in common: nothing of them could be compared."""
+    if first.data.keys() & second.data.keys():
+        return
+    mine, theirs = (", ".join(side.data) or "no section" for side in (first, second))
+    what = f"holds {theirs}, and {a} holds {mine}, so that no key of the two can be compared"
+    raise_if_any([Problem(str(b), "", what, "name two files of the same section, or two directories")])
 
 
 def _differences(path: Path, a: Any, b: Any, context: Context) -> Iterator[tuple[Path, Change, Any, Any]]:

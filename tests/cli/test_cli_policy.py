@@ -61,3 +61,9 @@ def test_help_has_examples_and_exit_codes(pmx_command):
     assert "pmx policy diff shipped my_policy --format csv" in words
     assert "0 the same" in words
     assert "diff" in pmx_command("policy", "--help").stdout
+
+
+def test_two_files_of_different_sections_have_exit_code_2(pmx_command, two):
+    result = pmx_command("policy", "diff", "a/barbell.yml", "b/risk_buckets.yml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "name two files of the same section" in result.stderr

@@ -173,3 +173,13 @@ def test_every_direction_is_of_a_key_that_there_is():
 def test_null_is_no_limit_and_a_spell_without_end():
     assert change_of(("execution", "turnover", "max"), 0.1, None, Context.of()) == "loosened"
     assert change_of(("forecaster_monitoring", "gate", "expires_after"), 1, None, Context.of()) == "tightened"
+
+
+def test_two_files_of_different_sections_are_refused(tmp_path):
+    """Before, nothing of them was compared and they were said to be the same."""
+    write_default_policy(tmp_path)
+    one, other = tmp_path / "barbell.yml", tmp_path / "risk_buckets.yml"
+    with pytest.raises(pmx.PolicyError, match=r"risk_buckets.yml: holds risk_buckets, and .*barbell.yml holds barbell"):
+        policy_diff(one, other)
+    assert policy_diff(one, tmp_path).empty
+    assert policy_diff("shipped", other).empty
