@@ -23,7 +23,7 @@ from pmx.backtest.schedule import scheduled
 from pmx.backtest.together import TogetherDays
 from pmx.backtest.watch import Watch
 from pmx.data import check_prices, price_findings
-from pmx.data.calendar import FEWEST_ROWS, rows_per_year, warn_of_contradiction
+from pmx.data.calendar import FEWEST_ROWS, rows_per_year_of_run, warn_of_contradiction
 from pmx.data.corporate_actions import as_held, corporate_actions
 from pmx.data.dates import day
 from pmx.data.quality import warn_of
@@ -141,7 +141,8 @@ def backtest(
         zone is dropped and the local date kept, of prices and of everything else alike.
     periods_per_year : float, optional
         For the metrics; the policy's ``risk_scaler.volatility.periods_per_year`` when omitted. Where that is ``auto``,
-        they are counted by the dates of the run. A figure that contradicts them by more than 20 % is warned of.
+        they are counted by the dates of the run: its rows ÷ its years where it lasts a year or more, or the usual
+        number within 5 % of that. A figure that contradicts them by more than 20 % is warned of.
     journal : Journal or path-like, optional
         Where every decision is written, for ``pmx verify``. Each day is then lived by itself, which takes longer.
     audit : AuditLog or path-like, optional
@@ -395,7 +396,7 @@ class _Run:
         if figure != "auto":
             return float(figure)
         run = self.dates[self.rows.start : self.rows.stop]
-        return rows_per_year(run if len(run) >= FEWEST_ROWS else self.dates[: self.rows.stop])
+        return rows_per_year_of_run(run if len(run) >= FEWEST_ROWS else self.dates[: self.rows.stop])
 
     def days_together(self, i: int) -> int:
         """Live through as many days from row ``i`` as one compiled loop may; return how many, possibly none."""

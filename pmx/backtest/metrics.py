@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.arguments import checked
-from pmx.data.calendar import BUSINESS_DAYS, rows_per_year, warn_of_contradiction
+from pmx.data.calendar import BUSINESS_DAYS, rows_per_year_of_run, warn_of_contradiction
 from pmx.data.dates import dated, day
 from pmx.errors import DataError
 from pmx.policy.units import check_risk_free
@@ -135,7 +135,7 @@ def _periods(stated: float | None, dates: pd.Index) -> float:
     if stated is not None:
         warn_of_contradiction(stated, dates, "periods_per_year")
         return stated
-    return rows_per_year(dates) if isinstance(dates, pd.DatetimeIndex) else BUSINESS_DAYS
+    return rows_per_year_of_run(dates) if isinstance(dates, pd.DatetimeIndex) else BUSINESS_DAYS
 
 
 def check_periods(periods_per_year: float | None) -> None:

@@ -19,10 +19,13 @@ FEWEST_ROWS = 5
 LATEST_ROWS = 260
 #: A stated figure further than this from the dates' own contradicts them.
 CONTRADICTION = 0.20
+#: A usual number of rows a year stands for a count of them up to this far from it.
+USUAL = 0.05
 #: Rows a year where rows are more than a few days apart.
 _SPARSE = np.array([52.0, 26.0, 12.0, 6.0, 4.0, 2.0, 1.0])
 #: Rows up to which the dates are looked at each time, and the rows between two looks from then on.
 EVERY_ROW, SOME_ROWS = 63, 21
+_USUAL = np.array([365.0, BUSINESS_DAYS, 52.0, 12.0, 4.0, 1.0])
 _DAYS_PER_YEAR = 365.25
 #: Calendar days from which on every day of the week has come several times.
 _WEEKS = 28
@@ -61,6 +64,42 @@ def rows_per_year(dates: pd.DatetimeIndex) -> float:
         a_year = _SPARSE[np.argmin(np.abs(np.log(_SPARSE * gap / _DAYS_PER_YEAR)))]
         return a_day * float(a_year)
     return a_day * _by_days_of_the_week(days)
+
+
+def rows_per_year_of_run(dates: pd.DatetimeIndex) -> float:
+    """Return how many rows a year a whole run has, which annualises its figures.
+
+    Parameters
+    ----------
+    dates : DatetimeIndex
+        Ascending.
+
+    Returns
+    -------
+    float
+        Where the run lasts a year or more, its rows ÷ its years, or the usual number (that of `rows_per_year`, else
+        365, 252, 52, 12, 4 or 1) within 5 % of this. `rows_per_year` where the run is shorter or has fewer than five
+        rows.
+
+    Examples
+    --------
+    >>> shares = pd.bdate_range("2020-01-01", "2021-12-31")
+    >>> denser = shares.append(pd.date_range("2022-01-01", "2023-12-31"))
+    >>> rows_per_year_of_run(shares), round(rows_per_year_of_run(denser), 1)
+    (252.0, 313.2)
+    """
+    usual = rows_per_year(dates)
+    if len(dates) < FEWEST_ROWS:
+        return usual
+    years = (dates[-1] - dates[0]) / pd.Timedelta(days=_DAYS_PER_YEAR)
+    if years < 1.0 - 1.0 / _DAYS_PER_YEAR:
+        return usual
+    count = (len(dates) - 1) / years
+    for figures in (np.array([usual]), _USUAL):
+        nearest = float(figures[np.argmin(np.abs(figures / count - 1.0))])
+        if abs(nearest / count - 1.0) <= USUAL:
+            return nearest
+    return float(count)
 
 
 def _by_days_of_the_week(days: npt.NDArray[np.int64]) -> float:
@@ -169,7 +208,7 @@ def warn_of_contradiction(stated: float | Literal["auto"] | None, dates: pd.Inde
     """
     if stated is None or stated == "auto" or len(dates) < FEWEST_ROWS or not isinstance(dates, pd.DatetimeIndex):
         return
-    inferred = rows_per_year(dates)
+    inferred = rows_per_year_of_run(dates)
     if abs(stated / inferred - 1.0) > CONTRADICTION:
         warn(
             f"{source} is {stated:g}, and the dates have about {inferred:g} rows a year; annualised figures are off by "

@@ -48,6 +48,17 @@ def test_a_weekly_table_has_52():
     assert round(100 * (1.0104 ** (252 / 52) - 1), 2) == 5.14  # the growth was 1.0396 % before it was rounded
 
 
+def test_rows_that_grow_denser_inside_a_run_are_counted_over_the_whole_run():
+    """Two years of shares, then a year in which a coin adds the weekends: 6 % a year over the run's own years."""
+    shares, coin = pd.bdate_range("2021-01-01", "2022-12-30"), pd.date_range("2022-12-31", "2023-12-31")
+    dates = shares.append(coin)
+    years = (dates[-1] - dates[0]).days / 365.25
+    metrics = held(growing(dates, 1.06**years)).metrics
+    assert metrics["periods_per_year"] == pytest.approx((len(dates) - 1) / years, rel=1e-12)
+    assert 290 < metrics["periods_per_year"] < 300
+    assert metrics["annualized_return"] == pytest.approx(0.06, abs=1e-12)
+
+
 @pytest.mark.parametrize(("frequency", "periods"), [("B", 252), ("D", 365), ("W", 52), ("ME", 12), ("QE", 4)])
 def test_every_figure_of_a_run_has_the_same_year(frequency, periods):
     rng = np.random.default_rng(3)
