@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.backtest.effective import effective
-from pmx.data.by_date import LARGEST_DAILY_RATE, NOT_A_DAILY_RATE, check_cash_rate
+from pmx.data.by_date import LARGEST_DAILY_RATE, NOT_A_DAILY_RATE, check_cash_rate, warn_of_cash_rate
 from pmx.data.dates import day, moment, on_the_clock_of
 from pmx.data.layout import refuse_other_layouts
 from pmx.data.long_table import WEIGHTS
@@ -154,6 +154,7 @@ def _rate_by_date(cash_rate: Any, dates: pd.DatetimeIndex, zone: Any) -> pd.Seri
     if isinstance(cash_rate, Real) and not isinstance(cash_rate, bool | np.bool_):
         if not abs(float(cash_rate)) <= LARGEST_DAILY_RATE:
             raise DataError(f"cash_rate {float(cash_rate):g} {NOT_A_DAILY_RATE}")
+        warn_of_cash_rate(float(cash_rate))
         return pd.Series(float(cash_rate), index=dates[:1])
     if isinstance(cash_rate, pd.DataFrame):
         if cash_rate.shape[1] != 1:

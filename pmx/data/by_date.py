@@ -11,11 +11,13 @@ from pmx.arguments import checked
 from pmx.data.dates import dated, day
 from pmx.data.long_table import WEIGHTS
 from pmx.data.wide_file import read_wide
-from pmx.errors import DataError
+from pmx.errors import DataError, warn
 from pmx.policy.symbols import symbols_as_text
 
 #: A rate of cash above this a calendar day is an annual one, or a percentage, by mistake.
 LARGEST_DAILY_RATE = 0.01
+#: More than this a calendar day, 18 % a year, is probably an annual one.
+LIKELY_DAILY_RATE = 0.0005
 #: What the rates of a long table may be called.
 RATES = ("rate", "cashrate", "value")
 #: What is wrong with it, and the remedy.
@@ -91,6 +93,11 @@ def read_cash_rate(path: str | Path) -> pd.Series:
     DataError
         If there is more than one rate column, a rate is missing, not a number, or beyond 0.01 a day in size.
 
+    Warns
+    -----
+    PmxWarning
+        If one is beyond 0.0005 a day in size, about 18 % a year.
+
     Examples
     --------
     >>> import tempfile
@@ -121,12 +128,43 @@ def check_cash_rate(rate: pd.Series, name: str = "cash_rate") -> pd.Series:
     ------
     DataError
         If a rate is missing, or beyond 0.01 a day in size.
+
+    Warns
+    -----
+    PmxWarning
+        If one is beyond 0.0005 a day in size; once, of the largest.
     """
     wrong = ~(rate.abs() <= LARGEST_DAILY_RATE).to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(f"{name} {rate.iloc[row]:g} on {day(rate.index[row])} {NOT_A_DAILY_RATE}")
+    if len(rate):
+        row = int(rate.abs().to_numpy().argmax())
+        warn_of_cash_rate(float(rate.iloc[row]), f" on {day(rate.index[row])}")
     return rate
+
+
+def warn_of_cash_rate(rate: float, when: str = "") -> None:
+    """Warn where a rate of cash is probably not that of a calendar day, in the same words wherever it came from.
+
+    Parameters
+    ----------
+    rate : float
+        Simple rate of one calendar day.
+    when : str
+        Its date, for the message.
+
+    Warns
+    -----
+    PmxWarning
+        If it is beyond 0.0005 in size.
+    """
+    if abs(rate) > LIKELY_DAILY_RATE:
+        year = 365.0 * rate
+        warn(
+            f"cash_rate is {rate:g} a calendar day{when}, that is {year:.4g} a year ({year:.0%} uncompounded); if "
+            f"it is an annual rate, give r/365: {rate / 365.0:.3g}"
+        )
 
 
 def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:

@@ -276,12 +276,12 @@ def test_what_is_left_goes_into_the_residual_symbol_and_the_minimum_stays_in_cas
 def test_interest_counts_calendar_days_whatever_the_time_of_a_close() -> None:
     closes = pd.to_datetime(["2020-01-02 16:00", "2020-01-03 13:00", "2020-01-06 16:00"])
     prices = pd.DataFrame({"SP500": [100.0, 100.0, 100.0]}, index=closes)
-    rate = pd.Series([0.001, 0.002], closes[:2])
+    rate = pd.Series([0.0002, 0.0004], closes[:2])
     targets = pd.DataFrame({"SP500": [0.0]}, index=closes[:1])
     result = pmx.backtest(prices, POLICY, targets=targets, cash_rate=rate, initial_nav=1000.0)
-    assert result.interest.tolist() == pytest.approx([0.0, 1.0, 1001.0 * 0.006])
-    assert result.rf.tolist() == pytest.approx([0.0, 0.001, 0.006])
-    assert result.metrics["rf_annual"] == pytest.approx(0.0035 * 252)
+    assert result.interest.tolist() == pytest.approx([0.0, 0.2, 1000.2 * 0.0012])
+    assert result.rf.tolist() == pytest.approx([0.0, 0.0002, 0.0012])
+    assert result.metrics["rf_annual"] == pytest.approx(0.0007 * 252)
 
 
 def test_a_run_starts_in_cash_at_its_first_close_and_decides_with_all_earlier_rows() -> None:

@@ -124,7 +124,7 @@ def test_no_target_price_rate_or_volume_after_a_day_changes_anything_up_to_it(
         policy,
         targets=spliced(targets, table(0.0, 0.3)),
         adv=volumes[1],
-        cash_rate=spliced(rate.to_frame(), table(0.0, 0.01)[["WTI"]])["WTI"],
+        cash_rate=spliced(rate.to_frame(), table(-0.0005, 0.0005)[["WTI"]])["WTI"],
         trade_at=trade_at,
     )
     same_up_to(dates[row], one, other)

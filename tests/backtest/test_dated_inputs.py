@@ -208,6 +208,18 @@ def test_what_cash_cannot_earn_is_refused(rate, words):
         cash_run(rate)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_rate_that_is_probably_annual_is_warned_of_once(sign):
+    """0.005 was meant a year, and is 182 % a year if it is a day's; 0.0005 is 18 %."""
+    of_dates = pd.Series([1e-4, sign * 0.005], index=DATES[[0, 3]])
+    for rate, when in ((sign * 0.005, ""), (of_dates, f" on {DATES[3]:%Y-%m-%d}")):
+        with pytest.warns(PmxWarning, match=rf"{sign * 0.005:g} a calendar day{when}, .* r/365: -?1.37e-05") as said:
+            cash_run(rate)
+        assert len(said) == 1
+    assert f"is {sign * 1.825:g} a year" in str(said[0].message)
+    cash_run(sign * 0.0005)
+
+
 # --- The risk-free rate of performance ----------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pmx.data import read_cash_rate, read_prices, read_targets
-from pmx.errors import DataError
+from pmx.errors import DataError, PmxWarning
 
 
 def written(folder, text, name="table.csv"):
@@ -30,12 +30,12 @@ def test_targets_by_bucket(tmp_path):
 
 @pytest.mark.parametrize("read", [read_targets, read_cash_rate])
 def test_parquet_with_dates_in_the_index_or_in_the_first_column(tmp_path, read):
-    frame = pd.DataFrame({"x": [0.001, 0.002]}, index=pd.DatetimeIndex(["2020-01-02", "2020-01-03"], name="date"))
+    frame = pd.DataFrame({"x": [0.0001, 0.0002]}, index=pd.DatetimeIndex(["2020-01-02", "2020-01-03"], name="date"))
     frame.to_parquet(tmp_path / "a.parquet")
     frame.reset_index().assign(date=["2020-01-02", "2020-01-03"]).to_parquet(tmp_path / "b.parquet")
     one, two = read(tmp_path / "a.parquet"), read(tmp_path / "b.parquet")
     assert one.equals(two)
-    assert one.to_numpy().ravel().tolist() == [0.001, 0.002]
+    assert one.to_numpy().ravel().tolist() == [0.0001, 0.0002]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_text_in_parquet_is_refused(tmp_path):
 )
 @pytest.mark.parametrize("read", [read_targets, read_cash_rate, read_prices])
 def test_parquet_whose_index_holds_dates_of_another_form(tmp_path, read, index):
-    pd.DataFrame({"x": [0.001]}, index=index).to_parquet(tmp_path / "a.parquet")
+    pd.DataFrame({"x": [0.0001]}, index=index).to_parquet(tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet").index.tolist() == [pd.Timestamp("2020-01-02")]
 
 
@@ -93,3 +93,9 @@ def test_wrong_rates_are_refused(tmp_path, text, what):
 def test_a_negative_rate_is_a_rate(tmp_path):
     rate = read_cash_rate(written(tmp_path, "date,rate\n2020-01-02,-0.00001\n"))
     assert (rate.name, rate.tolist()) == ("cash_rate", [-0.00001])
+
+
+def test_a_rate_that_is_probably_annual_is_warned_of(tmp_path):
+    with pytest.warns(PmxWarning, match=r"cash_rate is 0.004 a calendar day on 2020-01-03, .* r/365: 1.1e-05") as said:
+        read_cash_rate(written(tmp_path, "date,rate\n2020-01-02,0.001\n2020-01-03,0.004\n2020-01-04,0.002\n"))
+    assert len(said) == 1
