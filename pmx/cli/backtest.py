@@ -75,7 +75,7 @@ def backtest(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Splits, for closes that are not adjusted: date,symbol,ratio (4 for 4:1), or a column a symbol.",
+            help="Splits, for closes that are not adjusted: date,symbol,ratio (4 or 4:1), or a column a symbol.",
         ),
     ] = None,
     dividends: Annotated[

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pmx.arguments import checked
 from pmx.data.dates import date_index
 from pmx.data.long_table import long_columns, pivoted
+from pmx.data.ratio_text import with_units
 from pmx.data.wide_file import read_wide
 from pmx.data.written_dates import dates
 from pmx.errors import DataError, warn
@@ -55,8 +56,9 @@ def read_splits(path: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     path : path-like
-        Units for one held the day before: 4 for a 4:1 split, 0.1 for a 1:10 reverse split; empty or 0 for none. Columns
-        ``date``, ``symbol``, ``ratio``, or a column of dates and one for each symbol.
+        Units for one held the day before: 4 for a 4:1 split, 0.1 for a 1:10 reverse split; empty or 0 for none. The
+        texts ``4:1`` and ``1:10`` are read as these. Columns ``date``, ``symbol``, ``ratio``, or a column of dates and
+        one for each symbol.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def read_splits(path: str | Path) -> pd.DataFrame:
     >>> read_splits(file)["AAPL"].tolist()
     [4.0]
     """
-    return read_wide(Path(path), RATIOS)
+    return read_wide(Path(path), RATIOS, ratios=True)
 
 
 @checked
@@ -175,7 +177,7 @@ def _in_shape(given: pd.DataFrame | None, prices: pd.DataFrame, name: str, value
     if len(unknown):
         raise DataError(f"{name} names {unknown[0]}, which has no price column; add its prices or leave it out")
     try:
-        table = table.astype("float64")
+        table = (with_units(table) if name == "splits" else table).astype("float64")
     except (ValueError, TypeError) as error:
         raise DataError(f"{name} holds something that is not a number ({error}); give {unit}") from error
     amounts = table.to_numpy()

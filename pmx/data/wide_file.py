@@ -10,6 +10,7 @@ import pandas as pd
 from pmx.data.fields import closes_by_ticker
 from pmx.data.layout import wide
 from pmx.data.notation import as_numbers
+from pmx.data.ratio_text import ratios_as_numbers, with_units
 from pmx.data.table import file_format, floats, read_csv_text, read_parquet
 from pmx.data.written_dates import dates
 from pmx.errors import warn
@@ -17,7 +18,9 @@ from pmx.errors import warn
 FORMATS: dict[str, tuple[str, ...]] = {"csv": (".csv", ".csv.gz"), "parquet": (".parquet", ".pq")}
 
 
-def read_wide(file: Path, values: tuple[str, ...], *, one_share: bool = False, percent: bool = False) -> pd.DataFrame:
+def read_wide(
+    file: Path, values: tuple[str, ...], *, one_share: bool = False, percent: bool = False, ratios: bool = False
+) -> pd.DataFrame:
     """Read a table of numbers by date; its dates are not in order and may repeat, as may its columns.
 
     Parameters
@@ -30,6 +33,8 @@ def read_wide(file: Path, values: tuple[str, ...], *, one_share: bool = False, p
         Whether the open, high, low, close and volume of one share may be read as its closes.
     percent : bool
         Whether 12.5 % may stand for 0.125.
+    ratios : bool
+        Whether 4:1 may stand for 4.
 
     Returns
     -------
@@ -42,6 +47,7 @@ def read_wide(file: Path, values: tuple[str, ...], *, one_share: bool = False, p
         table = wide(read_csv_text(file), str(file), values, stem=stem)
         written, cells = table.iloc[:, 0], table.iloc[:, 1:]
         days = dates(written, file)
+        cells = ratios_as_numbers(cells, file, written) if ratios else cells
         delimiter = table.attrs["delimiter"]
         return as_numbers(cells, file, written, delimiter=delimiter, percent=percent).set_axis(days, axis=0)
     frame = read_parquet(file)
@@ -53,7 +59,8 @@ def read_wide(file: Path, values: tuple[str, ...], *, one_share: bool = False, p
     if not frame.shape[1]:
         return frame
     table = wide(_index_as_columns(frame), str(file), values, stem=stem)
-    return floats(table.iloc[:, 1:].set_axis(dates(table.iloc[:, 0], file), axis=0), file)
+    cells = with_units(table.iloc[:, 1:]) if ratios else table.iloc[:, 1:]
+    return floats(cells.set_axis(dates(table.iloc[:, 0], file), axis=0), file)
 
 
 def _index_as_columns(frame: pd.DataFrame) -> pd.DataFrame:
