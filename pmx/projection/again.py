@@ -100,12 +100,12 @@ def compared(line: Mapping[str, Any], allocation: Allocation) -> tuple[Outcome, 
 
 def refused_again(line: Mapping[str, Any], error: PmxError) -> tuple[Outcome, str, float]:
     """Return whether a refusal is the recorded one; the words of a clash name files, so that its rules are compared."""
-    kind = type(error).__name__
+    now = json.loads(json.dumps(refusal_record(error, None)))
+    kind = now["kind"]
     if line["record"] == "solve":
         return "differs", f"was solved, and is refused now ({kind}): {str(error).splitlines()[0]}", np.nan
     if kind != line["kind"]:
         return "differs", f"was refused by {line['kind']}, now by {kind}: {str(error).splitlines()[0]}", np.nan
-    now = json.loads(json.dumps(refusal_record(error, None)))
     if isinstance(error, InfeasibleError):
         for part in ("rules", "relaxation"):
             if now[part] != line[part]:

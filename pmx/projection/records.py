@@ -57,7 +57,7 @@ def refusal_record(error: PmxError, asked: Asked | None) -> dict[str, Any]:
     positions = None if universe is None else [[str(bucket), str(symbol)] for bucket, symbol in universe.index]
     clash = error if isinstance(error, InfeasibleError) else None
     return {
-        "kind": type(error).__name__,
+        "kind": _kind(error),
         "message": str(error),
         "rules": [] if clash is None else [str(name) for name in clash.rules],
         "relaxation": {} if clash is None else {name: float(amount) for name, amount in clash.relaxation.items()},
@@ -65,6 +65,12 @@ def refusal_record(error: PmxError, asked: Asked | None) -> dict[str, Any]:
         "asked": None if asked is None else asked_record(asked),
         "proof": None if clash is None or clash.program is None else _clash(clash, positions or []),
     }
+
+
+def _kind(error: PmxError) -> str:
+    """Return the kind of an error; rules that clash elsewhere than in a solve, as those of whole lots, say so."""
+    name = type(error).__name__
+    return f"{name} without a program" if isinstance(error, InfeasibleError) and error.program is None else name
 
 
 def _clash(error: InfeasibleError, positions: list[list[str]]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ Limits :math:`b_k u \le c_k` cannot hold together if multipliers :math:`y_k > 0`
 
 for if all of them held, no term would be above zero. The limits are those of the recorded rules, which are held to the
 policy as those of an answer are; the minimum is exact. Where cones take part nothing is proven, and nothing is said to
-be. Whether data was bad, or no solver found an answer, cannot be told from a line.
+be, but the program is recorded, and its rules are held to the policy all the same. Whether data was bad, no whole lots
+fit, or no solver found an answer, cannot be told from a line.
 
 References
 ----------
@@ -27,7 +28,9 @@ from .inputs import Asked, read_asked
 from .reading import read_positions, read_program
 from .record import Program, Rule
 
-KINDS = ("InfeasibleError", "DataError", "SolverError", "SignalError")
+#: Rules that clash in a solve, which has a program to show for it, and an error of the same name from anywhere else.
+INFEASIBLE, ELSEWHERE = "InfeasibleError", "InfeasibleError without a program"
+KINDS = (INFEASIBLE, ELSEWHERE, "DataError", "SolverError", "SignalError")
 SIDES = ("max", "min")
 #: Multipliers are exact and may be long: hexadecimal digits are read in a time that grows with their number alone.
 MULTIPLIER = re.compile(r"[1-9a-f][0-9a-f]*/[1-9a-f][0-9a-f]*")
@@ -46,16 +49,17 @@ class Clashing:
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """The program whose rules clash, and the limits that prove it."""
+    """The program whose rules clash, and the limits that prove it; where cones take part, they prove nothing."""
 
     asked: Asked
     program: Program
     limits: tuple[Clashing, ...]
+    proven: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One line of a journal; ``clash`` is None where a line brings nothing that can be proven."""
+    """One line of a journal; ``clash`` is None where a line brings no program."""
 
     number: int
     policy: str
@@ -87,15 +91,16 @@ def read_refusal(line: Field) -> Refusal:
         kind=line["kind"].text(),
         rules=line["rules"].texts(len(list(line["rules"]))),
         positions=[*positions],
-        clash=None if proof.absent or not proof["proven"].flag() else _clash(line, proof, positions),
+        clash=None if proof.absent else _clash(line, proof, positions),
     )
 
 
 def _clash(line: Field, proof: Field, positions: tuple[tuple[str, str], ...]) -> Clash:
     program = read_program(proof["program"], len(positions))
     rules = {rule.name: rule for rule in program.rules}
-    limits = tuple(_clashing(item, rules, len(positions)) for item in proof["limits"])
-    return Clash(read_asked(line["asked"], positions), program, limits)
+    proven = proof["proven"].flag()  # the limits of cones have no exact multipliers
+    limits = tuple(_clashing(item, rules, len(positions)) for item in proof["limits"]) if proven else ()
+    return Clash(read_asked(line["asked"], positions), program, limits, proven)
 
 
 def _clashing(item: Field, rules: dict[str, Rule], n: int) -> Clashing:
@@ -111,6 +116,26 @@ def _clashing(item: Field, rules: dict[str, Rule], n: int) -> Clashing:
         position=-1 if position.absent else position.integer(0, n - 1),
         multiplier=Fraction(*(int(part, 16) for part in text.split("/"))),
     )
+
+
+def misplaced_claim(refusal: Refusal) -> Iterator[Problem]:
+    """Yield what a refusal of its kind cannot say: rules that clash without a program, or other errors with rules."""
+    if refusal.kind == INFEASIBLE and refusal.clash is None:
+        yield "proof", f"is missing: {_list({*refusal.rules})} are said to clash, and no program is recorded"
+    elif refusal.kind != INFEASIBLE and refusal.clash is not None:
+        yield "proof", f"a {refusal.kind} has none"
+    elif refusal.kind not in (INFEASIBLE, ELSEWHERE) and refusal.rules:
+        yield "refusal", f"a {refusal.kind} names no rules; this one names {_list({*refusal.rules})}"
+
+
+def without_cones(refusal: Refusal, clash: Clash) -> Iterator[Problem]:
+    """Yield a clash that nothing proves, though each rule that it names is linear, or is none of the program."""
+    cones = {rule.name for rule in clash.program.rules if rule.kind == "cone"}
+    if not cones & {*refusal.rules}:
+        yield "proof", f"{_list({*refusal.rules})} are said to clash without a proof, and none of them is a cone"
+    unknown = {*refusal.rules} - {rule.name for rule in clash.program.rules}
+    if unknown:
+        yield "proof", f"names {_list(unknown)}, which the program has not"
 
 
 def unproven(refusal: Refusal, clash: Clash) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ from .optimality import bounds, wrong_prices
 from .policy import broken_limits, is_off
 from .reading import read_solve
 from .record import HARD_TOLERANCE, Proof, Solve
-from .refusal import KINDS, Refusal, read_refusal, unproven
+from .refusal import KINDS, Refusal, misplaced_claim, read_refusal, unproven, without_cones
 from .table import wrong_table, wrong_weights
 
 #: The format that this verifier knows.
@@ -256,6 +256,7 @@ class _Reader:
             return
         if refusal.kind not in KINDS:
             yield "refusal", f"is a {refusal.kind}; a solve is refused by {', '.join(KINDS)}"
+        yield from misplaced_claim(refusal)
         clash, policy = refusal.clash, self.policies[refusal.policy]
         if clash is None:
             return
@@ -265,9 +266,9 @@ class _Reader:
             problems += wrong_program(policy, refusal.positions, clash.asked, clash.program)
         except UNREADABLE as error:
             problems.append(_unreadable(error))
-        problems += unproven(refusal, clash)
+        problems += unproven(refusal, clash) if clash.proven else without_cones(refusal, clash)
         yield from problems
-        self.verdict.proven += not problems
+        self.verdict.proven += clash.proven and not problems
 
     def _proof(self, solve: Solve, proof: Proof) -> Iterator[Problem]:
         p, answer, verdict = proof.program, proof.answer, self.verdict

@@ -47,7 +47,9 @@ def _refusals(verdict: Verdict) -> list[str]:
     if verdict.proven:
         lines.append(f"  {_count(verdict.proven, 'refusal')}: the rules named are proven to clash")
     if left:
-        lines.append(f"  {_count(left, 'refusal')}: nothing to prove (bad input, cones, no answer found); chain intact")
+        lines.append(
+            f"  {_count(left, 'refusal')}: nothing proven (bad input, cones, whole lots, no answer found); chain intact"
+        )
     return lines
 
 

@@ -50,7 +50,7 @@ def test_a_refusal_is_journaled_and_refused_again(pmx_command, tmp_path):
     assert verified.exit_code == 0
     assert "0 solves (0 relaxed) and 2 refusals in 2 sessions under 2 policies" in verified.stdout
     assert "1 refusal: the rules named are proven to clash" in verified.stdout
-    assert "1 refusal: nothing to prove" in verified.stdout
+    assert "1 refusal: nothing proven" in verified.stdout
     result = pmx_command("replay", "run.jsonl")
     assert result.exit_code == 0
     assert "1 the same to the last bit, 1 not solved again" in result.stdout

@@ -74,19 +74,71 @@ def test_a_clash_is_proven_from_its_line_alone(path, kind):
     ] == [limit.multiplier for limit in error.limits]
 
 
-def test_a_clash_with_a_cone_is_not_said_to_be_proven(path):
+def clashing_with_a_cone(path):
     index = ["SP500", "WTI"]
-    clashing(
-        path,
-        {
-            "risk_buckets.portfolio.volatility_max": 0.001,
-            "risk_buckets.custom_rules": {"some": AT_LEAST | {"min": 0.05}},
-        },
-        covariance=pd.DataFrame(np.eye(2) * 0.04, index, index),
-    )
+    changes = {
+        "risk_buckets.portfolio.volatility_max": 0.001,
+        "risk_buckets.custom_rules": {"some": AT_LEAST | {"min": 0.05}},
+    }
+    return clashing(path, changes, covariance=pd.DataFrame(np.eye(2) * 0.04, index, index))
+
+
+def test_a_clash_with_a_cone_is_not_said_to_be_proven(path):
+    clashing_with_a_cone(path)
     verdict = verify(path)
     assert verdict.accepted
     assert (verdict.refusals, verdict.proven) == (1, 0)
+
+
+def test_a_clash_with_a_cone_is_one_of_the_policys_rules(path):
+    clashing_with_a_cone(path)
+    honest = path.read_bytes()
+
+    def linear(line):
+        line["rules"] = ["custom.some"]
+
+    def unknown(line):
+        line["rules"] = ["volatility.max", "custom.other"]
+
+    def wider(line):
+        rule = next(rule for rule in line["proof"]["program"]["rules"] if rule["name"] == "cash.min")
+        rule["hi"] = 0.5
+
+    for change, named in ((linear, "proof"), (unknown, "proof"), (wider, "cash.min")):
+        path.write_bytes(honest)
+        assert named in forged(path, change), change.__name__
+
+
+def test_rules_that_are_said_to_clash_without_a_program(path):
+    clashing(path, CLASHES["a floor of one's own"][0])
+    honest = path.read_bytes()
+
+    def bare(line):
+        line.update(rules=["cash.min"], proof=None)
+
+    def of_data(line):
+        line.update(kind="DataError", proof=None)
+
+    def unproven_with_a_cone_of_its_own(line):
+        line["proof"]["proven"] = False
+        program = line["proof"]["program"]
+        program["cones"] = [{"kind": "second_order", "h": [0.1], "G": [], "H": []}]
+
+    for change in (bare, of_data, unproven_with_a_cone_of_its_own):
+        path.write_bytes(honest)
+        assert forged(path, change), change.__name__
+    path.write_bytes(honest)
+    assert forged(path, bare) == {"proof"}
+
+
+def test_whole_lots_that_do_not_fit_are_no_clash_of_a_solve(path):
+    policy = pmx.load_policy()
+    error = pmx.InfeasibleError("no whole-lot portfolio obeys cash.min", rules=("cash.min",))
+    with pmx.Journal(path) as journal:
+        journal.refuse(error, policy)
+    assert lines_of(path)[REFUSAL]["kind"] == "InfeasibleError without a program"
+    verdict = verify(path)
+    assert (verdict.accepted, verdict.refusals, verdict.proven) == (True, 1, 0)
 
 
 def forged(path, change):
@@ -188,3 +240,15 @@ def test_many_random_clashes_are_proven(path):
     verdict = random_refusals(path, range(2_000, 4_000))
     assert [str(finding) for finding in verdict.findings] == []
     assert verdict.proven == verdict.refusals > 1_000
+
+
+def test_constraints_of_ones_own_that_clash_are_no_proof_and_no_forgery(path):
+    policy = pmx.load_policy()
+    own = pmx.Projector(policy, [("ts_core", "A")], constraints=lambda w: {"much": w.symbol("A") >= 0.5})
+    with pytest.raises(pmx.InfeasibleError) as caught:
+        own.project(pd.Series([0.05], index=own.index), journal=path)
+    assert any("much" in rule for rule in caught.value.rules)
+    verdict = verify(path)
+    assert [str(finding) for finding in verdict.findings] == []
+    assert (verdict.refusals, verdict.proven) == (1, 0)
+    assert forged(path, lambda line: line["asked"].update(constraints=[]))
