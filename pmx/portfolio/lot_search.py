@@ -185,7 +185,9 @@ def search(
         raise SolverError(f"whole lots: the search ended without an answer ({result.message}); use smaller lots")
     moved = np.where(moves.whole, np.round(result.x[: moves.step.size]), result.x[: moves.step.size])
     u = moves.start + np.bincount(moves.position, weights=moved * moves.step, minlength=moves.start.size)
-    return Found(grid.snapped(np.maximum(u, 0.0)), max(float(result.mip_dual_bound or 0.0), 0.0))
+    bound = result.mip_dual_bound if integer.any() else result.fun
+    u = np.where(grid.free & ~grid.whole, np.clip(u, np.maximum(rules.lower, 0.0), rules.upper), u)
+    return Found(grid.snapped(np.maximum(u, 0.0)), max(float(bound or 0.0), 0.0))
 
 
 def _beside(moves: Moves, target: Array) -> Array:

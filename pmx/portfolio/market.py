@@ -127,3 +127,20 @@ class Holding:
             else:
                 mixed.add(symbol)
         return cls(rows_of, quantity, by_symbol, frozenset(mixed))
+
+    def shared_out(self, wanted: Array, value: Array, residual: str | None) -> Array:
+        """Return what is held for each position once what is of no position is shared out, units, shape (n,).
+
+        Limits on trades are counted from it. What is held of a symbol for other buckets goes to its positions, to those
+        first that want it; the ``residual`` symbol's stays where it is.
+        """
+        quantity = self.quantity.copy()
+        for symbol in sorted(self.mixed - {residual}):
+            rows = self.rows_of.get(symbol, [])
+            if not rows:
+                continue
+            left = float(self.by_symbol[symbol] - sum(exact(units) for units in quantity[rows].tolist()))
+            lacking = np.maximum((wanted[rows] - quantity[rows] * value[rows]) * np.sign(left), 0.0)
+            total = float(lacking.sum())
+            quantity[rows] += left * (lacking / total if total > 0.0 else np.full(len(rows), 1.0 / len(rows)))
+        return quantity

@@ -44,6 +44,14 @@ class SizableAllocation(Protocol):
         """Return by how much other weights would break hard rules: rule name → fraction of NAV."""
         ...
 
+    def counted_from(self, held: pd.Series[float], nav: float, beside: float = 0.0) -> SizableAllocation:
+        """Return the same weights under rules whose limits on trades are counted from what is held now.
+
+        ``held`` is a Series by (bucket, symbol), signed fraction of ``nav``; ``beside`` is what is held of the residual
+        symbol beside its own positions. Where no rule is about trades, this is the allocation itself.
+        """
+        ...
+
     def residual_room(self, positions: pd.Series[float]) -> float:
         """Return the most that the residual symbol may take beside other weights, fraction of NAV."""
         ...

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pmx.arguments import checked
+from pmx.errors import InfeasibleError
 from pmx.portfolio.costs import CostModel
 from pmx.portfolio.lots import LotGrid, Trading, exact
 from pmx.portfolio.market import Holding, Market
@@ -46,6 +49,10 @@ def size_orders(
     in the allocation, is sold, odd lot and all. Cash stays above ``cash_min``, or above zero, or above what the
     allocation borrows.
 
+    Rules on trades are counted from the snapshot, whatever ``previous`` and ``nav`` the allocation was solved with: a
+    gate of ``reduce_only`` lets nothing be bought, liquidity is participation × traded value in money, and turnover is
+    what the orders trade.
+
     How orders are sized is stated in the policy of the allocation, under ``execution.sizing`` and ``execution.costs``;
     an argument that is given replaces the key of its name.
 
@@ -76,8 +83,8 @@ def size_orders(
     Raises
     ------
     DataError
-        If :func:`pmx.compute_nav` refuses a price, a rate or the snapshot's currency, NAV is not positive, or a lot
-        size or ``min_order_nav_frac`` is out of range.
+        If :func:`pmx.compute_nav` refuses a price, a rate or the snapshot's currency, NAV is not positive, a lot size
+        or ``min_order_nav_frac`` is out of range, or rules on trades leave a position no size from where it is now.
     InfeasibleError
         If no whole-lot portfolio obeys the hard rules and leaves cash for costs; it names those that cannot hold
         together.
@@ -105,13 +112,31 @@ def size_orders(
     asked = {symbol for symbol, weight in zip(symbols, wanted.tolist(), strict=True) if weight != 0.0}
     value = market.values(symbols, asked | holding.by_symbol.keys())
     held = holding.quantity * value
-
-    limits = Limits(allocation, _trading(allocation, market, holding, symbols, value))
-    grid = _grid(allocation, market, holding, symbols, wanted, value)
-    answer = rounded(limits, grid, wanted, held)
+    limited = _counted_from_now(allocation, market, holding, wanted, value)
+    limits = Limits(limited, _trading(allocation, market, holding, symbols, value))
+    grid = _grid(limited, market, holding, symbols, wanted, value)
+    try:
+        answer = rounded(limits, grid, wanted, held)
+    except InfeasibleError as error:
+        if limited is not allocation:
+            error.add_hints(["limits on trades are counted from this snapshot; solve again with previous= from it"])
+        raise
     quantity = _quantities(answer.grid, answer.weights, market, holding, symbols, value)
     left = [symbols[j] for j in np.flatnonzero(~answer.grid.free & (np.abs(held - wanted) > DUST))]
     return Books(limits, market, holding, value).plan(quantity, answer.least_distance, left)
+
+
+def _counted_from_now(
+    allocation: SizableAllocation, market: Market, holding: Holding, wanted: Array, value: Array
+) -> SizableAllocation:
+    """Return the allocation with its limits on trades counted from what is held, and from NAV now."""
+    residual, index = allocation.residual_symbol, allocation.positions.index
+    held = holding.shared_out(wanted, value, residual) * value
+    beside = 0.0
+    if residual is not None and residual in holding.by_symbol:
+        own = sum((exact(units) for units in holding.quantity[holding.rows_of.get(residual, [])].tolist()), Decimal(0))
+        beside = float(holding.by_symbol[residual] - own) * market.value(residual)
+    return allocation.counted_from(pd.Series(held, index=index), market.nav, beside)
 
 
 def _trading(
@@ -179,6 +204,7 @@ def _quantities(
     """Return weights as quantities, whole numbers of lots in decimal, shape (n,)."""
     count = np.round(np.divide(weights, grid.unit, out=np.zeros_like(weights), where=grid.unit > 0.0))
     quantity = np.divide(weights, value, out=np.zeros_like(weights), where=value > 0.0)
+    quantity = np.where(np.abs(weights - holding.quantity * value) <= DUST, holding.quantity, quantity)
     for j in np.flatnonzero(grid.whole).tolist():
         lot = market.sizing.lot_of(symbols[j])
         quantity[j] = float(lot * int(count[j])) if lot is not None else quantity[j]

@@ -110,7 +110,8 @@ def rounded(limits: Limits, grid: LotGrid, wanted: Array, held: Array) -> Rounde
         least = nearest.least_distance
     except SolverError as error:
         stopped = error
-    for start in (grid.toward(held, wanted), grid.toward_zero(wanted)):
+    within = _within(limits.allocation.linear_rules(), wanted)
+    for start in (grid.toward(held, within), grid.toward_zero(within)):
         if not limits.broken(start):
             return Rounded(grid, _filled(limits, grid, wanted, start), least)
     raise SolverError(
@@ -145,6 +146,11 @@ def _searched(limits: Limits, grid: LotGrid, wanted: Array) -> tuple[LotGrid, Ro
         more = len(limits.allocation.linear_rules(points).lo) > len(rules.lo)
         if not broken or not more or len(points) > most:
             return grid, Rounded(grid, weights, found.bound), tuple(broken)
+
+
+def _within(rules: LinearRules, wanted: Array) -> Array:
+    """Return signed weights moved into the bounds of single positions."""
+    return np.asarray(rules.sign * np.clip(rules.sign * wanted, rules.lower, rules.upper))
 
 
 def _filled(limits: Limits, grid: LotGrid, wanted: Array, start: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,7 @@ from pmx.projection.explain import (
 from pmx.projection.program import Array, Index, Point, Program, objective, tangent_of
 from pmx.projection.residual import Residual
 from pmx.projection.sheet import Solved
+from pmx.projection.trades import SAME, counted_from, trade_rules
 from pmx.projection.what_if import with_bound
 from pmx.projection.words import in_words
 
@@ -343,6 +344,57 @@ class Allocation:
             tuple(names), np.vstack(A), np.concatenate(lo), np.concatenate(hi), np.concatenate(hard), p.lower, p.upper,
             p.sign, p.previous, turnover,
         )  # fmt: skip
+
+    @checked
+    def counted_from(self, held: pd.Series, nav: float, beside: float = 0.0) -> Allocation:
+        """Return the same weights under rules whose limits on trades are counted from what is held now.
+
+        Gates, liquidity and a limit on turnover are about trades, so they change with holdings and NAV. What was not
+        in the solve since nothing was said of holdings, :attr:`left_out`, stays out.
+
+        Parameters
+        ----------
+        held : Series by (bucket, symbol), signed fraction of NAV
+            What is held; positions not named are not held.
+        nav : float, base currency
+            NAV now.
+        beside : float, fraction of NAV
+            What is held of the residual symbol beside its own positions.
+
+        Raises
+        ------
+        DataError
+            When the allocation does not say what it was solved with, or a position has no size within its bounds.
+        """
+        p, symbols = self.program, self.index.get_level_values("symbol").tolist()
+        now = held.reindex(self.index, fill_value=0.0).to_numpy(dtype=np.float64)
+        if p is None:
+            return self
+        kinds = set(trade_rules(p, symbols).values())
+        wider = None if self.residual_part is None else self.residual_part.program
+        if wider is not None:
+            kinds |= set(trade_rules(wider, [*symbols, str(self.residual_symbol)]).values())
+        if not kinds and not p.has_turnover_rule:
+            return self
+        asked = self.asked
+        if asked is None or asked.inputs is None or ("liquidity" in kinds and asked.given.nav is None):
+            raise DataError(
+                "the allocation has limits on trades, but does not say the gates, traded values and NAV that it was "
+                "solved with; solve again with previous= from this snapshot, gated=, adv= and nav="
+            )
+        larger = float(asked.given.nav) / nav if asked.given.nav is not None and "liquidity" in kinds else 1.0
+        gates = asked.inputs.gates
+        if beside == 0.0 and abs(larger - 1.0) <= SAME and np.abs(p.sign * now - p.previous).max(initial=0.0) <= SAME:
+            return self
+        solved, residual = self.solved, self.residual_part
+        assert solved is not None
+        solved = Solved(solved.point, program=counted_from(p, symbols, now, gates, larger))
+        if residual is not None and wider is not None:
+            there = np.append(now, np.zeros(wider.n - len(now)))
+            there[residual.column] += beside
+            names = [*symbols, *[residual.symbol] * (wider.n - len(now))]
+            residual = replace(residual, program=counted_from(wider, names, there, gates, larger))
+        return replace(self, solved=solved, residual_part=residual, again=None)
 
     @checked
     def residual_room(self, positions: pd.Series) -> float:

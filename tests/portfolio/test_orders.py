@@ -55,6 +55,9 @@ class Weights:
     def residual_room(self, positions: pd.Series) -> float:
         return INF
 
+    def counted_from(self, held: pd.Series, nav: float, beside: float = 0.0) -> Weights:
+        return self
+
     def linear_rules(self, tangent_at: Sequence[pd.Series] = ()) -> LinearRules:
         n = len(self.given)
         A = np.array([row for row, _, _ in self.rows.values()], dtype=float).reshape(len(self.rows), n)
