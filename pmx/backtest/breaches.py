@@ -15,7 +15,8 @@ from pmx.projection.program import Array
 Flags = NDArray[np.bool_]
 
 #: Why weights were outside a rule.
-DRIFT, SUSPENDED, LAPSED, COSTS, LIMIT, DECISION = "drift", "suspended", "lapsed order", "costs", "limit", "decision"
+DRIFT, WAITING, SUSPENDED, LAPSED = "drift", "waiting", "suspended", "lapsed order"
+COSTS, LIMIT, DECISION = "costs", "limit", "decision"
 #: A decision may exceed a hard rule by `OUTSIDE`; more than this beside it is no rounding.
 ROUNDING = 1e-12
 COLUMNS = ("rule", "hard", "first", "last", "days", "worst_excess", "cause", "cured", "days_to_cure")
@@ -37,8 +38,9 @@ class HeldDays:
         Risk scales; None where nothing was scaled.
     volatility : array, shape (n_days,), or None
         Forecast volatility of the weights; None where no rule limits it.
-    overdue, lapsed : mapping of day to array of bool, shape (n_slots,)
-        Orders that waited for a close, and that ended with a delisting; days without any are left out.
+    overdue, suspended, lapsed : mapping of day to array of bool, shape (n_slots,)
+        Orders that waited for a close, those of them whose symbol had missed a session of its own, and those that ended
+        with a delisting; days without any are left out.
     decided : array, shape (n_decisions, n_slots)
         Decided weights.
     decided_scale : array, shape (n_decisions, n_buckets), or None
@@ -53,6 +55,7 @@ class HeldDays:
     scale: Array | None
     volatility: Array | None
     overdue: dict[int, Flags]
+    suspended: dict[int, Flags]
     lapsed: dict[int, Flags]
     decided: Array
     decided_scale: Array | None
@@ -127,23 +130,29 @@ def _eased(rules: HeldRules, days: HeldDays) -> Flags:
 def _spells(
     rules: HeldRules, days: HeldDays, rule: int, excess: Array, active: Flags, eased: Flags
 ) -> list[tuple[Any, ...]]:
-    """Return the spells of one rule: runs of closes outside it, those within the costs of trading apart."""
+    """Return the spells of one rule: runs of closes outside it, those within the costs of trading apart.
+
+    A run of which some closes are within the costs is several spells in a row, all cured at the same close.
+    """
     outside = excess > OUTSIDE
     by_costs = outside & ~active & (excess <= rules.size[rule] * days.costs + OUTSIDE)
     state = np.where(by_costs, 1, np.where(outside, 2, 0))
     starts = np.flatnonzero(np.diff(state, prepend=0) != 0)
     ends = np.append(starts[1:], len(state))
+    inside = np.flatnonzero(state == 0)
     members = rules.members(rule)
     spells = []
     for first, end in zip(starts.tolist(), ends.tolist(), strict=True):
         if state[first] == 0:
             continue
         cause = COSTS if state[first] == 1 else _cause(days, members, range(first, end), active, eased)
-        cured = days.dates[end] if end < len(state) else pd.NaT
+        at = int(np.searchsorted(inside, end))
+        cure = int(inside[at]) if at < len(inside) else None
         spells.append(
             (
                 rules.names[rule], bool(rules.hard[rule]), days.dates[first], days.dates[end - 1], end - first,
-                float(excess[first:end].max()), cause, cured, end - first if end < len(state) else pd.NA,
+                float(excess[first:end].max()), cause, pd.NaT if cure is None else days.dates[cure],
+                pd.NA if cure is None else cure - first,
             )
         )  # fmt: skip
     return spells
@@ -153,7 +162,7 @@ def _cause(days: HeldDays, members: Flags, span: range, active: Flags, eased: Fl
     """Return why weights were outside a rule over some closes; what kept them there comes first."""
     if active[span.start : span.stop].any():
         return DECISION
-    for held_up, cause in ((days.lapsed, LAPSED), (days.overdue, SUSPENDED)):
+    for held_up, cause in ((days.lapsed, LAPSED), (days.suspended, SUSPENDED), (days.overdue, WAITING)):
         if any((held_up[day] & members).any() for day in span if day in held_up):
             return cause
     return LIMIT if eased[span.start] else DRIFT

@@ -37,6 +37,7 @@ class HeldBook:
         self._scale: list[Array] = []
         self._volatility: list[float] = []
         self._overdue: dict[int, np.ndarray] = {}
+        self._suspended: dict[int, np.ndarray] = {}
         self._lapsed: dict[int, np.ndarray] = {}
         self._decided: list[Array] = []
 
@@ -50,7 +51,9 @@ class HeldBook:
             self._volatility.append(volatility)
         day = len(self._values)
         if orders.any and orders.overdue.any():
-            self._overdue[day] = orders.overdue & (np.abs(orders.weights - weights) > SAME)
+            overdue = orders.overdue & (np.abs(orders.weights - weights) > SAME)
+            self._overdue[day] = overdue
+            self._suspended[day] = overdue & (account.bars_stale > 0)[account.column]
         if orders.lapsed.any():
             self._lapsed[day] = orders.lapsed.copy()
 
@@ -95,6 +98,7 @@ class HeldBook:
             np.array(self._scale) if scaled else None,
             np.array(self._volatility) if self._volatility else None,
             self._overdue,
+            self._suspended,
             self._lapsed,
             np.array(self._decided).reshape(-1, width),
             np.array(scales) if scaled else None,

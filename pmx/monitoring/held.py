@@ -42,10 +42,10 @@ def held_outside(result: BacktestResult) -> Iterator[str]:
         yield paragraph(f"{kept} After every close's trades, what was held was inside every rule.")
         return
     yield paragraph(
-        f"{kept} Closes after whose trades a rule was exceeded, by cause. Drift: prices moved what is held. Suspended: "
-        "an order waited for its symbol's next close. Lapsed order: one ended with a delisting. Limit: a risk scale "
-        "lowered the rule's limit. Costs: no more than the costs of trading. Decision: the decided weights exceed a "
-        "soft rule themselves."
+        f"{kept} Closes after whose trades a rule was exceeded, by cause. Drift: prices moved what is held. Waiting: "
+        "an order waited for its symbol's next session. Suspended: its symbol missed one. Lapsed order: one ended with "
+        "a delisting. Limit: a risk scale lowered the rule's limit. Costs: no more than the costs of trading. "
+        "Decision: the decided weights exceed a soft rule themselves."
     )
     yield table(breaches_table(result), text=("rule", "kind", "cause"))
     worst = worst_breaches_table(result)

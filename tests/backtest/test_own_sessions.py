@@ -84,3 +84,22 @@ def test_later_rows_do_not_change_what_was_counted():
     for n in range(20, len(DATES)):
         cut = pmx.backtest(prices.iloc[:n], FREE, targets=targets, initial_nav=1_000.0).nav
         np.testing.assert_array_equal(cut.to_numpy(), whole.to_numpy()[:n])
+
+
+@pytest.mark.parametrize(("shut", "cause"), [([], "waiting"), (["2001-09-10"], "suspended")])
+def test_an_order_over_a_weekend_waits_and_one_over_a_missed_session_is_suspended(shut, cause):
+    """The share doubles on a Friday and leaves too little cash; it is cut on its next session, a Monday or Tuesday."""
+    share = pd.Series(100.0, DATES)
+    share["2001-09-07":] = 200.0
+    share[(DATES.day_of_week >= 5) | DATES.isin(pd.to_datetime(shut))] = np.nan
+    prices = pd.DataFrame({"SHARE": share, "COIN": 10.0})
+    policy = pmx.load_policy(
+        overrides={
+            "risk_buckets.default_bucket": "ts_core", "risk_scaler.enabled": False, "execution.turnover.max": None,
+            "risk_buckets.portfolio.cash_min": 0.93,
+        }
+    )  # fmt: skip
+    result = pmx.backtest(prices, policy, targets=pd.DataFrame({"SHARE": [0.05]}, index=DATES[:1]), costs=0.0)
+    [spell] = result.breaches[result.breaches["rule"].str.startswith("cash")].to_dict("records")
+    assert (spell["cause"], spell["first"]) == (cause, pd.Timestamp("2001-09-07"))
+    assert spell["cured"] == pd.Timestamp("2001-09-11" if shut else "2001-09-10")
