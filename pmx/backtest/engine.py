@@ -182,13 +182,14 @@ def backtest(
     >>> round(float(result.weights["SP500"].iloc[-1]), 3)
     0.1
     """
-    if engines is not None and targets is not None:
-        raise DataError("engines and targets are both given; drop one of them")
-    check_periods(periods_per_year)
     given = {"schedule": schedule, "tolerance": tolerance}
     changes = {f"execution.rebalance.{key}": value for key, value in given.items() if value is not None}
-    policy = policy.override(changes) if changes else policy
     with refusing(policy, journal):
+        policy = policy.override(changes) if changes else policy
+    with refusing(policy, journal):
+        if engines is not None and targets is not None:
+            raise DataError("engines and targets are both given; drop one of them")
+        check_periods(periods_per_year)
         refuse_limits(policy, adv=adv)
         run = _Run(
             prices, policy, engines, targets, initial_nav, costs, cash_rate, trade_at, start, end, adv, splits,

@@ -138,17 +138,25 @@ def backtest(
     from pmx.backtest import backtest as run
     from pmx.data import read_cash_rate, read_dividends, read_prices, read_splits, read_targets, read_traded_values
     from pmx.monitoring import report_html
+    from pmx.projection import refusing
 
-    closes = read_prices(prices)
+    with refusing(policy, journal):  # what cannot be read is a refusal like any other
+        closes = read_prices(prices)
+        engines = engines_from(engine, policy, closes)
+        wishes = None if targets is None else read_targets(targets, tuple(policy.risk_buckets.buckets))
+        rates = None if cash_rate is None else read_cash_rate(cash_rate)
+        units = None if splits is None else read_splits(splits)
+        paid = None if dividends is None else read_dividends(dividends)
+        volumes = None if adv is None else read_traded_values(adv)
     result = run(
         closes,
         policy,
-        engines=engines_from(engine, policy, closes),
-        targets=None if targets is None else read_targets(targets, tuple(policy.risk_buckets.buckets)),
-        cash_rate=None if cash_rate is None else read_cash_rate(cash_rate),
-        splits=None if splits is None else read_splits(splits),
-        dividends=None if dividends is None else read_dividends(dividends),
-        adv=None if adv is None else read_traded_values(adv),
+        engines=engines,
+        targets=wishes,
+        cash_rate=rates,
+        splits=units,
+        dividends=paid,
+        adv=volumes,
         initial_nav=initial_nav,
         costs=None if cost_bps is None else 1e-4 * cost_bps,
         trade_at=None if trade_at is None else trade_at.value,

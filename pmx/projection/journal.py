@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from pmx.arguments import checked
-from pmx.errors import DataError, InfeasibleError, LedgerError, PmxError, SignalError, SolverError
+from pmx.errors import DataError, InfeasibleError, LedgerError, PmxError, PolicyError, SignalError, SolverError
 from pmx.policy import Policy
 from pmx.projection.asked import Asked
 from pmx.projection.records import refusal_record, solve_record
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Packages whose versions a session names.
 PACKAGES = ("pmx", "numpy", "scipy", "pandas", "numba", "cvxpy", "clarabel")
 #: Errors by which a solve is refused: what a journal writes down.
-REFUSALS = (InfeasibleError, DataError, SolverError, SignalError)
+REFUSALS = (InfeasibleError, DataError, PolicyError, SolverError, SignalError)
 
 Place = str | os.PathLike[str]
 

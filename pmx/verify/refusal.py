@@ -30,7 +30,7 @@ from .record import Program, Rule
 
 #: Rules that clash in a solve, which has a program to show for it, and an error of the same name from anywhere else.
 INFEASIBLE, ELSEWHERE = "InfeasibleError", "InfeasibleError without a program"
-KINDS = (INFEASIBLE, ELSEWHERE, "DataError", "SolverError", "SignalError")
+KINDS = (INFEASIBLE, ELSEWHERE, "DataError", "PolicyError", "SolverError", "SignalError")
 SIDES = ("max", "min")
 #: Multipliers are exact and may be long: hexadecimal digits are read in a time that grows with their number alone.
 MULTIPLIER = re.compile(r"[1-9a-f][0-9a-f]*/[1-9a-f][0-9a-f]*")

@@ -79,3 +79,20 @@ def test_a_run_that_is_refused_before_its_first_day_says_why(market, tmp_path):
     assert (refusal["record"], refusal["message"], refusal["label"]) == ("refusal", str(caught.value), None)
     assert (refusal["asked"], refusal["positions"]) == (None, None)
     assert verify(path).accepted
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"engines": []}, {"periods_per_year": -1.0}, {"schedule": "hourly"}, {"tolerance": -1.0}],
+    ids=lambda given: next(iter(given)),
+)
+def test_arguments_that_are_refused_leave_a_line(market, tmp_path, given):
+    prices, targets = market
+    path = tmp_path / "run.jsonl"
+    with pytest.raises(pmx.PmxError) as caught:
+        pmx.backtest(prices, pmx.load_policy(), targets=targets, journal=path, **given)
+    refusal = lines_of(path)[2]
+    assert (refusal["record"], refusal["kind"]) == ("refusal", type(caught.value).__name__)
+    assert refusal["message"] == str(caught.value)
+    verdict = verify(path)
+    assert (verdict.accepted, verdict.solves, verdict.refusals) == (True, 0, 1)

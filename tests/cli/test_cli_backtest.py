@@ -3,9 +3,11 @@ import re
 
 import pandas as pd
 import pytest
+from zoo.journals import lines_of
 
 import pmx
 from pmx.cli.backtest import FILES
+from pmx.verify import verify
 
 
 @pytest.fixture
@@ -109,6 +111,18 @@ def test_a_failed_run_writes_nothing(pmx_command, targets, tmp_path):
     assert result.exit_code == 3
     assert "while deciding at the close of 2020-01-01" in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_cannot_be_read_leaves_a_line_in_the_journal(pmx_command, closes, tmp_path):
+    (tmp_path / "bad.csv").write_text("date,SP500\n2020-01-01,much\n", encoding="utf-8")
+    bad = {"prices": ["--prices", "bad.csv"], "targets": ["--prices", "closes.csv", "--targets", "bad.csv"]}
+    for name, files in bad.items():
+        journal = tmp_path / f"{name}.jsonl"
+        result = pmx_command("backtest", *files, "--out", "run", "--journal", str(journal))
+        assert result.exit_code != 0
+        (refusal,) = (line for line in lines_of(journal) if line["record"] == "refusal")
+        assert (refusal["kind"], "bad.csv" in refusal["message"]) == ("DataError", True)
+        assert verify(journal).accepted
 
 
 def test_a_history_too_short_for_signals_is_said(pmx_command, closes):
