@@ -15,9 +15,12 @@ ORDERS: dict[str, tuple[Any, ...]] = {
     "gate": ("reduce_only", "exit"),
     "role": ("safe", "risk"),
 }
+#: Schedules of a backtest under which limits are enforced at every close; the others wait for a date of their own.
+EVERY_CLOSE = ("on_breach", "daily")
 #: Key → which way is tighter. ``cap``: lower, and null is no limit. ``floor``: higher, and null is none. ``spell``:
-#: higher, and null is without end. ``rank``: later. ``fewer`` and ``more``: entries of a list. ``rule``: that the entry
-#: is there. Others: `ORDERS`. ``*`` stands for any name. Keys that are not here are tighter neither way.
+#: higher, and null is without end. ``rank``: later. ``fewer`` and ``more``: entries of a list; ``listed``: as
+#: ``fewer``, and none admits all. ``schedule``: that limits are enforced at every close. ``rule``: that the entry is
+#: there. Others: `ORDERS`. ``*`` stands for any name. Keys that are not here are tighter neither way.
 TIGHTER: dict[str, str] = {
     "risk_buckets.enabled": "on",
     "risk_buckets.portfolio.cash_min": "floor",
@@ -27,7 +30,7 @@ TIGHTER: dict[str, str] = {
     "risk_buckets.buckets.*.base_nav_frac": "cap",
     "risk_buckets.buckets.*.min_nav_frac": "cap",
     "risk_buckets.buckets.*.max_nav_frac": "cap",
-    "risk_buckets.buckets.*.symbols": "fewer",
+    "risk_buckets.buckets.*.symbols": "listed",
     "risk_buckets.buckets.*.allow_short": "off",
     "risk_buckets.custom_rules.*": "rule",
     "risk_buckets.custom_rules.*.min": "floor",
@@ -85,6 +88,7 @@ TIGHTER: dict[str, str] = {
     "execution.liquidity.participation": "cap",
     "execution.max_fx_age_days": "cap",
     "execution.max_stale_bars": "cap",
+    "execution.rebalance.schedule": "schedule",
     "execution.rebalance.tolerance": "cap",
     "execution.turnover.max": "cap",
 } | {
@@ -165,6 +169,11 @@ def _is_tighter(way: str, before: Any, after: Any) -> bool | None:
         return bool(after > before) if before and after else None
     if way in ("fewer", "more"):
         return _has_fewer(before, after) if way == "fewer" else _has_fewer(after, before)
+    if way == "listed":
+        return bool(after) if not (before and after) else _has_fewer(before, after)
+    if way == "schedule":
+        enforced = [value in EVERY_CLOSE for value in (before, after)]
+        return enforced[1] if enforced[0] != enforced[1] else None
     order = ORDERS.get(way, ())
     return order.index(after) > order.index(before) if before in order and after in order else None
 

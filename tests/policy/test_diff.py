@@ -39,6 +39,7 @@ CHANGES = [
     ("risk_buckets.buckets.ts_core.symbols", ["SP500"], "tightened"),
     ("risk_buckets.buckets.ts_core.symbols", ["SP500", "WTI", "GLD"], "loosened"),
     ("risk_buckets.buckets.ts_core.symbols", ["SP500", "GLD"], "changed"),
+    ("risk_buckets.buckets.ts_core.symbols", [], "loosened"),
     ("risk_buckets.buckets.ts_core.notes", "mine", "changed"),
     ("risk_buckets.custom_rules.tilt.max", 0.04, "tightened"),
     ("risk_buckets.custom_rules.tilt.min", -0.5, "tightened"),
@@ -59,6 +60,10 @@ CHANGES = [
     ("execution.turnover.max", 0.2, "tightened"),
     ("execution.turnover.rank", 1, "loosened"),
     ("execution.turnover.cost", 0.01, "changed"),
+    ("execution.rebalance.schedule", "on_targets", "loosened"),
+    ("execution.rebalance.schedule", "weekly", "loosened"),
+    ("execution.rebalance.schedule", "monthly", "loosened"),
+    ("execution.rebalance.schedule", "daily", "changed"),
     ("execution.gate_mode", "exit", "tightened"),
     ("execution.liquidity.participation", 0.1, "tightened"),
     ("forecaster_monitoring.gate.expires_after", None, "tightened"),
@@ -167,7 +172,7 @@ def test_what_cannot_be_read(tmp_path):
 def test_every_direction_is_of_a_key_that_there_is():
     for key, way in TIGHTER.items():
         assert type_at(tuple(key.split("."))) is not None, key
-        assert way in ("cap", "floor", "spell", "rank", "rule", "fewer", "more", *ORDERS), key
+        assert way in ("cap", "floor", "spell", "rank", "rule", "fewer", "more", "listed", "schedule", *ORDERS), key
 
 
 def test_null_is_no_limit_and_a_spell_without_end():
