@@ -35,9 +35,16 @@ def words(path: str, verdict: Verdict) -> list[str]:
         f"  no answer is further from its optimum than {shown(verdict.distance)}, of limits moved by "
         f"{shown(verdict.moved)} at most ({shown(verdict.distance_as_written)} of limits as they are written)",
         "  every attribution sums, every price is what its rule did, every weight obeys the policy's own numbers,",
-        "  every limit is the policy's, no tighter and no looser",
+        f"  every limit is the policy's, no tighter and no looser{_what_ifs(verdict)}",
         f"  last hash {verdict.head}",
     ]
+
+
+def _what_ifs(verdict: Verdict) -> str:
+    """Say which solves are not held to every number of the policy; a journal alone says that they are what-ifs."""
+    if not verdict.what_ifs:
+        return ""
+    return f"; but {_count(verdict.what_ifs, 'what-if')} of which penalties are not held to the policy"
 
 
 def _refusals(verdict: Verdict) -> list[str]:

@@ -10,6 +10,7 @@ from zoo.policies import random_case
 import pmx
 from pmx.verify import verify
 from pmx.verify.admission import admits
+from pmx.verify.words import words
 
 HELD = {("ts_core", "SP500"): 0.02, ("ts_core", "WTI"): 0.01, ("ml_secondary", "SP500"): 0.01}
 SYMBOLS = ["SP500", "WTI", "NASDAQ", "BIL"]
@@ -232,6 +233,21 @@ def test_a_what_if_is_an_answer_to_the_policy_that_it_supposes_and_to_no_other(t
     assert rule in {finding.rule for finding in findings_of(tmp_path, supposed, policy)}
     assert [str(f) for f in findings_of(tmp_path, supposed, policy.override({keys[rule]: 0.07}))] == []
     assert verify(tmp_path / "told.jsonl").what_ifs == 1
+
+
+def test_a_solve_that_calls_itself_a_what_if_is_left_out_of_what_is_said_of_penalties(tmp_path):
+    soft, hard = (
+        pmx.load_policy().override({"execution.turnover": {"max": 0.01, "hard": False, "penalty": penalty}})
+        for penalty in (1e-6, 10.0)
+    )
+    allocation = pmx.project_to_feasible({"WTI": 0.05}, soft, previous={"WTI": 0.0, "SP500": 0.05})
+    assert "turnover.max" in {finding.rule for finding in findings_of(tmp_path, allocation, hard)}
+    told = replace(allocation, asked=replace(allocation.asked, supposed=True))
+    assert findings_of(tmp_path, told, hard) == []
+    verdict = verify(tmp_path / "told.jsonl")
+    assert verdict.what_ifs == 1
+    said = "\n".join(words("told.jsonl", verdict))
+    assert "no looser; but 1 what-if of which penalties are not held to the policy" in said
 
 
 def test_accounts_of_a_batch_are_accepted(tmp_path):
