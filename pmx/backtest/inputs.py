@@ -19,6 +19,7 @@ from pmx.errors import DataError
 from pmx.execution import CostModel
 from pmx.policy import CASH, Policy
 from pmx.policy.admission import lists_hold, not_admitted
+from pmx.policy.problem import near
 from pmx.policy.symbols import symbols_as_text
 from pmx.policy.units import check_cost
 from pmx.projection import by_position
@@ -77,7 +78,9 @@ def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame, zo
         raise DataError("targets has no column; give one for each symbol, or leave targets out")
     for symbol in symbols:
         if symbol not in prices.columns:
-            raise DataError(f"targets wishes for {symbol}, which has no price column; add its prices or drop it")
+            meant = near(str(symbol), [str(name) for name in prices.columns])
+            hint = f"did you mean {meant}? Else " if meant is not None else ""
+            raise DataError(f"targets wishes for {symbol}, which has no price column; {hint}add its prices or drop it")
     if frame.columns.nlevels == 1:
         frame.columns = by_position(pd.Series(0.0, index=frame.columns), policy)[0].index
     quoted = prices[symbols].set_axis(frame.columns, axis=1)

@@ -232,6 +232,7 @@ def _cuts(result: BacktestResult) -> Iterator[str]:
     )
     yield figure(charts.as_html(drawn, "contributions"), caption)
     yield heading("Year by year", 3)
+    yield paragraph("Sums of daily fractions of NAV over cash, before trading costs; they are not compounded.", "soft")
     years = tables.years_table(result)
     yield table(years, marks=["total" if year == "all" else "" for year in years.index])
 

@@ -43,7 +43,11 @@ def twice(frame: pd.DataFrame) -> pd.DataFrame:
         (lambda: {"targets": put(TARGETS, 2, "WTI", "much")}, "targets holds something that is not a number .*much"),
         (lambda: {"targets": twice(TARGETS)}, "targets: the date 2020-01-03 occurs twice"),
         (lambda: {"targets": TARGETS[["WTI", "SP500", "WTI"]]}, "targets has two columns for WTI"),
-        (lambda: {"targets": TARGETS.assign(GLD=0.1)}, "targets wishes for GLD, which has no price column"),
+        (lambda: {"targets": TARGETS.assign(GLD=0.1)}, "targets wishes for GLD, which has no price column; add"),
+        (
+            lambda: {"targets": TARGETS.assign(wti=0.1)},
+            "for wti, which has no price column; did you mean WTI[?] Else add",
+        ),
         (lambda: {"targets": TARGETS[[]]}, "targets has no column"),
         (lambda: {"targets": TARGETS[[]].assign(CASH=1.0)}, "targets has no column"),
         (
