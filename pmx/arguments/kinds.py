@@ -215,7 +215,7 @@ def read_path(value: Any, name: str) -> Any:
     Raises
     ------
     DataError
-        If no file can have that name: it is empty, too long, or holds what no name may.
+        If no file can have that name: it is blank, too long, or holds what no name may.
     """
     if not isinstance(value, str | PathLike) or isinstance(value, bytes):
         raise Misfit
@@ -223,7 +223,7 @@ def read_path(value: Any, name: str) -> Any:
     if not isinstance(text, str):
         raise Misfit
     _read_text(text, name)
-    if not text or "\0" in text:
+    if not text.strip() or "\0" in text:
         raise DataError(f"{name} is {described(text)}; give the name of a file or a folder")
     if len(text) > LONGEST_PATH or max(len(part.encode()) for part in text.split("/")) > LONGEST_NAME:
         raise DataError(f"{name} is {described(text)}: longer than a name may be; shorten it")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pmx.arguments.misfit import Misfit
+from pmx.arguments.numbers import read_number
+from pmx.arguments.tables import read_table
 from pmx.backtest.effective import effective
 from pmx.data.by_date import LARGEST_DAILY_RATE, NOT_A_DAILY_RATE, check_cash_rate, warn_of_cash_rate
 from pmx.data.dates import day, moment, on_the_clock_of
 from pmx.data.layout import refuse_other_layouts
-from pmx.data.long_table import WEIGHTS
+from pmx.data.long_table import VOLUMES, WEIGHTS
 from pmx.data.sessions import missed_by_row
 from pmx.errors import DataError
 from pmx.execution import CostModel
@@ -154,11 +156,15 @@ def interest_rates(
 
 def _rate_by_date(cash_rate: Any, dates: pd.DatetimeIndex, zone: Any) -> pd.Series:
     """Return the rate of a calendar day by the date from which on it holds."""
-    if isinstance(cash_rate, Real) and not isinstance(cash_rate, bool | np.bool_):
-        if not abs(float(cash_rate)) <= LARGEST_DAILY_RATE:
-            raise DataError(f"cash_rate {float(cash_rate):g} {NOT_A_DAILY_RATE}")
-        warn_of_cash_rate(float(cash_rate))
-        return pd.Series(float(cash_rate), index=dates[:1])
+    try:
+        rate = read_number(cash_rate, "cash_rate")
+    except Misfit:
+        pass
+    else:
+        if not abs(rate) <= LARGEST_DAILY_RATE:
+            raise DataError(f"cash_rate {rate:g} {NOT_A_DAILY_RATE}")
+        warn_of_cash_rate(rate)
+        return pd.Series(rate, index=dates[:1])
     if isinstance(cash_rate, pd.DataFrame):
         if cash_rate.shape[1] != 1:
             raise DataError(f"cash_rate has {cash_rate.shape[1]} columns; give the rate alone, such as cash_rate['RF']")
@@ -178,19 +184,25 @@ def traded_values(adv: pd.DataFrame | None, prices: pd.DataFrame, rows: range, z
     Raises
     ------
     DataError
-        When a date of the run or a symbol is missing, or a value is negative, infinite, or missing though there is a
-        price.
+        When a date of the run or a symbol is missing, a symbol comes twice, or a value is no number, negative,
+        infinite, or missing though there is a price.
     """
     if adv is None:
         return None
+    refuse_other_layouts(adv, "adv", VOLUMES)
     adv = on_the_clock_of(adv, "adv", pd.DatetimeIndex(prices.index), zone)
+    if adv.columns.nlevels > 1:
+        raise DataError("adv has columns of several levels; give one column for each symbol")
+    adv = adv.set_axis(symbols_as_text(adv.columns, "adv"), axis=1)
+    if adv.columns.has_duplicates:
+        raise DataError(f"adv has two columns for {adv.columns[adv.columns.duplicated()][0]}; keep one")
     dates = prices.index[rows.start : rows.stop]
     remedy = "its average daily value traded, in base currency"
     for labels, wanted, what in ((adv.columns, prices.columns, "column"), (adv.index, dates, "row")):
         missing = wanted.difference(labels)
         if len(missing):
             raise DataError(f"adv has no {what} for {day(missing[0])}; give {remedy}")
-    table = adv.loc[dates, prices.columns].astype("float64")
+    table = read_table(adv.loc[dates, prices.columns], "adv")
     _refuse(table, prices.loc[dates], "adv", 0.0, remedy)
     return table.fillna(0.0)
 

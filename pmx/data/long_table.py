@@ -14,6 +14,7 @@ DATES = ("date", "datetime", "day", "time", "timestamp", "tradedate", "observati
 _SYMBOLS = ("symbol", "ticker", "tic", "asset", "instrument", "security", "name", "sym", "code", "isin")
 #: What the values of a long table may be called, as `key` returns it, in order of preference.
 PRICES = (*CLOSES, "closeprice", "closingprice", "px", "pxlast", "settle", "value")
+VOLUMES = ("adv", "tradedvalue", "dollarvolume", "value")
 WEIGHTS = ("target", "targetweight", "weight", "weights", "w", "value")
 
 

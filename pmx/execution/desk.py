@@ -65,7 +65,7 @@ class Desk:
     Raises
     ------
     DataError
-        When there is no position at all, or one is of an unknown bucket.
+        When there is no position at all, one is of an unknown bucket, or a symbol is given twice.
     SignalError
         When something given as an engine is none: a class, a name, or without ``source`` and ``signals``; or when its
         source is unknown to the policy.
@@ -91,6 +91,9 @@ class Desk:
     ) -> None:
         self.policy = policy
         self.symbols = tuple(symbols)
+        if len(set(self.symbols)) < len(self.symbols):
+            twice = next(symbol for symbol in self.symbols if self.symbols.count(symbol) > 1)
+            raise DataError(f"symbols names {twice} twice; keep one")
         given = _objects(engines)
         self.fallbacks = tuple(engine for engine in given if isinstance(engine, FallbackEngine))
         plain = [engine for engine in given if not isinstance(engine, FallbackEngine)]

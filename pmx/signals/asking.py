@@ -54,7 +54,7 @@ def answered(engine: SignalEngine | FallbackEngine, answer: Any) -> list[Signal]
         As `asked`.
     """
     who = f"engine {engine.source!r} ({type(engine).__name__}) answered"
-    if isinstance(answer, str | bytes | Mapping) or not isinstance(answer, Iterable):
+    if isinstance(answer, str | bytes | Mapping) or not _is_iterable(answer):
         kind = "None" if answer is None else f"a {type(answer).__name__}"
         raise SignalError(f"{who} {kind}, not a list; return a list of pmx.Signal, empty where there is nothing to say")
     signals = list(answer)
@@ -89,13 +89,18 @@ def checked_engines(given: Any) -> tuple[Any, ...]:
     """
     if isinstance(given, str):
         raise SignalError(f"engines is the text {given!r}, not a list; write [{given!r}]")
-    if not isinstance(given, Iterable):
+    if not _is_iterable(given):
         raise SignalError(f"engines is {_named(given)}, not a list; put it into one: [engine]")
     engines = tuple(given)
     for engine in engines:
         if not isinstance(engine, str):
             _check(engine)
     return engines
+
+
+def _is_iterable(value: Any) -> bool:
+    """Return whether there is something to go through; a NumPy array without an axis only says so."""
+    return isinstance(value, Iterable) and getattr(value, "ndim", 1) != 0
 
 
 def _check(engine: Any) -> None:

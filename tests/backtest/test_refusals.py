@@ -14,6 +14,7 @@ import pmx
 from pmx.errors import DataError, InfeasibleError, PmxWarning, SignalError
 
 POLICY = pmx.load_policy()
+LIQUID = POLICY.override({"execution.liquidity.participation": 0.1, "risk_buckets.default_bucket": "ts_core"})
 OFF = POLICY.override({"risk_buckets.enabled": False, "barbell.enable_barbell_allocation": False})
 DATES = pd.bdate_range("2020-01-01", periods=6)
 PRICES = pd.DataFrame({"SP500": [100.0, 101.0, 99.0, 98.0, 103.0, 104.0], "WTI": [50.0] * 6}, index=DATES)
@@ -82,6 +83,10 @@ def twice(frame: pd.DataFrame) -> pd.DataFrame:
         (lambda: {"adv": PRICES.iloc[:3]}, "adv has no row for 2020-01-06"),
         (lambda: {"adv": put(PRICES, 2, "WTI", math.nan)}, "adv of WTI on 2020-01-03 is nan; give its average daily"),
         (lambda: {"adv": put(PRICES, 2, "WTI", -5.0)}, "adv of WTI on 2020-01-03 is -5"),
+        (lambda: {"adv": put(PRICES, 2, "WTI", "much")}, "adv of WTI at 2020-01-03 00:00:00 is 'much', a str; give a"),
+        (lambda: {"adv": PRICES[["WTI", "SP500", "WTI"]]}, "adv has two columns for WTI; keep one"),
+        (lambda: {"adv": pd.concat({"ts_core": PRICES}, axis=1)}, "adv has columns of several levels; give one column"),
+        (lambda: {"cash_rate": 10**400}, "cash_rate is 1000000.*, beyond the range of numbers"),
     ],
 )
 def test_bad_inputs_are_refused_before_the_first_day(change: Callable[[], dict[str, Any]], message: str) -> None:
@@ -91,10 +96,16 @@ def test_bad_inputs_are_refused_before_the_first_day(change: Callable[[], dict[s
 
 
 def test_rates_and_volumes_are_needed_only_where_the_run_uses_them() -> None:
-    result = pmx.backtest(
-        PRICES, POLICY, targets=TARGETS, cash_rate=pd.Series(0.0001, DATES[2:]), adv=PRICES.iloc[2:] * 0, start=DATES[2]
-    )
+    rate, adv = pd.Series(0.0001, DATES[2:]), PRICES.iloc[2:] * 0
+    result = pmx.backtest(PRICES, LIQUID, targets=TARGETS, cash_rate=rate, adv=adv, start=DATES[2])
     assert result.interest.iloc[1:].gt(0).all()
+
+
+def test_volumes_of_tickers_that_are_numbers_are_matched_like_prices() -> None:
+    prices, targets = (frame.set_axis([5930, 660], axis=1) for frame in (PRICES, TARGETS))
+    one = pmx.backtest(prices, LIQUID, targets=targets, adv=prices * 1e6)
+    other = pmx.backtest(prices.rename(columns=str), LIQUID, targets=targets, adv=(prices * 1e6).rename(columns=str))
+    assert one.nav.equals(other.nav)
 
 
 def test_no_engine_and_nothing_standing_is_refused() -> None:

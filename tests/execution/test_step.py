@@ -164,6 +164,11 @@ def desk_of(*positions: tuple[str, str], **changes: object) -> Desk:
     return Desk(policy, sorted({symbol for _, symbol in positions}), positions=positions)
 
 
+def test_a_symbol_given_twice_is_refused() -> None:
+    with pytest.raises(DataError, match="symbols names SP500 twice; keep one"):
+        Desk(pmx.load_policy(), ["SP500", "WTI", "SP500"])
+
+
 def test_holdings_are_what_compute_nav_says() -> None:
     desk = desk_of(("ts_core", "SP500"), ("ml_secondary", "SP500"), ("ts_core", "WTI"))
     snapshot = pmx.PortfolioSnapshot(

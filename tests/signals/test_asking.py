@@ -52,6 +52,11 @@ def test_what_is_no_engine_is_refused(engines, said):
         pmx.backtest(PRICES, POLICY, engines=engines)
 
 
+def test_an_array_without_an_axis_is_no_list_of_engines():
+    with pytest.raises(SignalError, match="engines is a ndarray, not a list"):
+        Desk(pmx.load_policy(), ["SP500"], np.array(0.5))
+
+
 def test_a_desk_takes_engines_and_no_names():
     with pytest.raises(SignalError, match=r"default_engines\(policy, symbols, \['time_series'\]\)"):
         Desk(POLICY, ["SP500"], ["time_series"])

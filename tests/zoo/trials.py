@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ def called(good: Good, arguments: dict[str, Any]) -> Any:
 
 
 def files(folder: Path) -> dict[str, bytes]:
+    """Return what lies in a trial's folder, which is the current one too, so that relative names are found there."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
@@ -37,6 +39,11 @@ def answer_of(case: Case, folder: Path) -> Any:
 
 def tried(case: Case, changes: dict[str, Other], folder: Path, right: Any) -> str:
     """Return what is wrong with the outcome; empty where nothing is."""
+    with contextlib.chdir(folder):
+        return _tried(case, changes, folder, right)
+
+
+def _tried(case: Case, changes: dict[str, Other], folder: Path, right: Any) -> str:
     good = case.make(folder)
     before = files(folder)
     arguments = good.arguments | {name: other.value for name, other in changes.items()}
@@ -62,15 +69,15 @@ def reads(call: Any) -> bool:
     return not isinstance(call, type) or hasattr(call.__init__, "__wrapped__")
 
 
-def in_journal(name: str, content: bytes) -> bool:
+def in_journal(content: bytes) -> bool:
     """Whether a file is a journal that ends with the refusal itself, as it should."""
-    return name == "journal.jsonl" and b'"refusal"' in content
+    return b'"refusal"' in content
 
 
 def refused(good: Good, before: dict[str, bytes], folder: Path, right: Any, what: str, error: Exception) -> str:
     if not str(error).strip():
         return f"{what}: {type(error).__name__} without a message"
-    if any(before.get(name) != content for name, content in files(folder).items() if not in_journal(name, content)):
+    if any(before.get(name) != content for name, content in files(folder).items() if not in_journal(content)):
         return f"{what}: files were changed by a call that raised {error}"
     try:
         answer = called(good, good.arguments)

@@ -264,6 +264,12 @@ def _frames(good: pd.DataFrame) -> Iterator[Other]:
                 changed.iloc[len(changed) // 2, 0] = number
             yield Other(f"one {label}", changed)
         yield Other("all nan", good * np.nan)
+        changed = good.astype(object)
+        if changed.size:
+            changed.iloc[len(changed) // 2, 0] = "x"
+        yield Other("one text", changed)
+    if good.shape[1]:
+        yield Other("a column twice", good.iloc[:, [0, *range(good.shape[1])]])
     for label, index in _labels(good.index):
         yield Other(f"rows {label}", good.set_axis(index))
     for label, index in _labels(good.columns):
