@@ -202,7 +202,7 @@ def traded_values(adv: pd.DataFrame | None, prices: pd.DataFrame, rows: range, z
         missing = wanted.difference(labels)
         if len(missing):
             raise DataError(f"adv has no {what} for {day(missing[0])}; give {remedy}")
-    table = read_table(adv.loc[dates, prices.columns], "adv")
+    table: pd.DataFrame = read_table(adv.loc[dates, prices.columns], "adv")
     _refuse(table, prices.loc[dates], "adv", 0.0, remedy)
     return table.fillna(0.0)
 
