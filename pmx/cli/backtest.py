@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FILES = (
     "nav.csv",
     "weights.csv",
+    "positions.csv",
     "trades.csv",
     "delistings.csv",
     "rules.csv",
@@ -183,9 +184,12 @@ def _tables(result: BacktestResult) -> tuple[str, ...]:
     days = pd.DataFrame({"nav": result.nav, "drawdown": result.drawdown, "interest": result.interest})
     decisions = {"safe_weight": result.safe_weight, "occasion": result.occasion, "status": result.status}
     days = days.join(result.safe_weight_held).join(pd.DataFrame({**decisions, "distance_bound": result.distance_bound}))
+    held = result.positions
+    positions = held.set_axis(["/".join(label) for label in held.columns.tolist()], axis=1)
     return (
         str(days.to_csv()),
         str(result.weights.to_csv()),
+        str(positions.to_csv()),
         str(result.trades.to_csv(index=False)),
         str(result.delistings.to_csv(index=False)),
         str(result.rules.to_csv()),
