@@ -24,7 +24,7 @@ from pmx.backtest.together import TogetherDays
 from pmx.backtest.watch import Watch
 from pmx.data import check_prices, price_findings
 from pmx.data.calendar import FEWEST_ROWS, rows_per_year_of_run, warn_of_contradiction
-from pmx.data.corporate_actions import as_held, corporate_actions
+from pmx.data.corporate_actions import as_held, corporate_actions, without_declared
 from pmx.data.dates import day
 from pmx.data.quality import warn_of
 from pmx.errors import DataError, SignalError
@@ -251,7 +251,8 @@ class _Run:
         self.seen = self.prices if actions is None else as_held(self.prices, actions)
         self.seen_closes = self.seen.to_numpy(dtype=np.float64)
         unsplit = self.prices if actions is None else as_held(self.prices, actions.without_dividends())
-        self.findings = price_findings(unsplit.iloc[: self.rows.stop])
+        findings = price_findings(unsplit.iloc[: self.rows.stop])
+        self.findings = findings if actions is None else without_declared(findings, self.prices, actions)
         warn_of(self.findings)
         self.trade_at = trade_at or policy.execution.trade_at
         if self.trade_at not in ("next_close", "close"):

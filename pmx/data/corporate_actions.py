@@ -117,8 +117,7 @@ def corporate_actions(
         return None
     ratios = _in_shape(splits, prices, "splits", RATIOS, "units for one held, such as 4 for a 4:1 split")
     amounts = _in_shape(dividends, prices, "dividends", AMOUNTS, "cash for one unit, in the base currency")
-    known = prices.ffill().to_numpy()
-    before = np.vstack([np.full(known.shape[1], np.nan), known[:-1]])
+    before = _closes_before(prices)
     ratios = np.where(ratios == 0.0, 1.0, ratios)
     beyond = amounts >= before / ratios
     if beyond.any():
@@ -214,23 +213,45 @@ def _by_date(given: pd.DataFrame, name: str, values: tuple[str, ...]) -> pd.Data
     return table.set_axis(index, axis=0).set_axis(symbols_as_text(table.columns, name), axis=1)
 
 
-def _warn_of_adjusted(prices: pd.DataFrame, before: Array, ratios: Array) -> None:
-    """Warn of splits after which the price moved less as it is than it would for a unit and what became of it."""
-    given = np.argwhere((ratios != 1.0) & np.isfinite(before) & prices.notna().to_numpy())
+def unshown_splits(prices: pd.DataFrame, ratios: Array) -> list[tuple[int, int]]:
+    """Return row and column of each split that the closes do not show.
+
+    After it the price moved less as it is than it would for a unit and what became of it.
+    """
+    before = _closes_before(prices)
     closes = prices.to_numpy()
+    given = np.argwhere((ratios != 1.0) & np.isfinite(before) & prices.notna().to_numpy())
     moves = [abs(np.log(closes[row, k] / before[row, k])) for row, k in given]
-    adjusted = [
-        (row, k)
+    return [
+        (int(row), int(k))
         for (row, k), move in zip(given, moves, strict=True)
         if abs(np.log(ratios[row, k])) > 0.1 and move < abs(np.log(closes[row, k] * ratios[row, k] / before[row, k]))
     ]
+
+
+def without_declared(findings: pd.DataFrame, prices: pd.DataFrame, actions: CorporateActions) -> pd.DataFrame:
+    """Return `pmx.data.price_findings` without those that are splits of the table that the closes do not show."""
+    asked = {(str(prices.columns[k]), prices.index[row]) for row, k in unshown_splits(prices, actions.ratios)}
+    kept = [pair not in asked for pair in zip(findings["symbol"], findings["date"], strict=True)]
+    return findings.loc[np.array(kept, dtype=bool)].reset_index(drop=True)
+
+
+def _closes_before(prices: pd.DataFrame) -> Array:
+    known = prices.ffill().to_numpy()
+    return np.vstack([np.full(known.shape[1], np.nan), known[:-1]])
+
+
+def _warn_of_adjusted(prices: pd.DataFrame, before: Array, ratios: Array) -> None:
+    """Warn of splits that the closes do not show."""
+    adjusted = unshown_splits(prices, ratios)
     if adjusted:
         row, k = adjusted[0]
         more = f", and so for {len(adjusted) - 1:,} more" if len(adjusted) > 1 else ""
         where = f"{prices.columns[k]} on {prices.index[row]:%Y-%m-%d}"
         warn(
             f"splits says {ratios[row, k]:g} of {where}, but the close went from {before[row, k]:.6g} to "
-            f"{closes[row, k]:.6g}{more}; prices that are adjusted already need no splits"
+            f"{prices.to_numpy()[row, k]:.6g}, which does not show it{more}; remove such rows from splits: prices that "
+            "are adjusted already need none"
         )
 
 

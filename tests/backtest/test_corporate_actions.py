@@ -237,3 +237,14 @@ def test_a_split_that_the_closes_do_not_show_is_questioned():
     flat = SPLIT.assign(AAPL=[100.0, 101.0, 102.0, 103.0, 102.0, 101.0])
     with pytest.warns(PmxWarning, match=r"splits says 4 of AAPL on 2020-01-06, but the close went from 102 to 103"):
         pmx.backtest(flat, OFF, targets=HALF, splits=once(4.0, 3), **FREE)
+
+
+def test_a_declared_split_that_is_not_there_is_said_once_and_by_the_right_remedy():
+    """Before, the move that the table itself made was also called a split, to be given as splits."""
+    flat = SPLIT.assign(AAPL=[100.0, 101.0, 102.0, 103.0, 102.0, 101.0])
+    with pytest.warns(PmxWarning) as caught:
+        result = pmx.backtest(flat, OFF, targets=HALF, splits=once(4.0, 3), **FREE)
+    (said,) = [str(warning.message) for warning in caught]
+    assert said.startswith("splits says 4 of AAPL on 2020-01-06")
+    assert "which does not show it; remove such rows from splits" in said
+    assert result.data_warnings.empty
