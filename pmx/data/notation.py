@@ -14,12 +14,10 @@ from pmx.errors import DataError
 #: Cells that mean "no value", in lower case. A lone dot is how FRED writes it.
 MISSING = ("", "nan", "na", "n/a", "null", "none", ".", "-", "#n/a")
 _EXPONENT = r"(?:[eE][-+]?\d+)?"
-_POINT = re.compile(
-    rf"[-+]?(?:\d+|\d{{1,3}}(?:,\d{{3}})+|\d{{1,3}}(?:[ '’\u00a0\u202f]\d{{3}})+)?(?:\.\d*)?{_EXPONENT}"
-)
-_COMMA = re.compile(
-    rf"[-+]?(?:\d+|\d{{1,3}}(?:\.\d{{3}})+|\d{{1,3}}(?:[ '’\u00a0\u202f]\d{{3}})+)?(?:,\d*)?{_EXPONENT}"
-)
+#: What may stand before grouped thousands: a number that does not begin with 0.
+_FIRST = r"[1-9]\d{0,2}"
+_POINT = re.compile(rf"[-+]?(?:\d+|{_FIRST}(?:,\d{{3}})+|{_FIRST}(?:[ '’\u00a0\u202f]\d{{3}})+)?(?:\.\d*)?{_EXPONENT}")
+_COMMA = re.compile(rf"[-+]?(?:\d+|{_FIRST}(?:\.\d{{3}})+|{_FIRST}(?:[ '’\u00a0\u202f]\d{{3}})+)?(?:,\d*)?{_EXPONENT}")
 _CURRENCIES = "$€£¥₦₩₹ "
 _GROUPS = re.compile(r"[ '’\u00a0\u202f]")
 

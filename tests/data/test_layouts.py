@@ -168,6 +168,13 @@ def test_a_long_parquet_by_date_and_symbol(tmp_path):
     same(read_prices(tmp_path / "long.parquet"))
 
 
+def test_a_number_that_begins_with_0_groups_no_thousands(tmp_path):
+    comma = read_prices(write(tmp_path, "date;A\n2020-01-02;0,125\n2020-01-03;0,250\n"))
+    assert comma["A"].tolist() == [0.125, 0.25]
+    point = read_prices(write(tmp_path, "date;A\n2020-01-02;0.125\n2020-01-03;1.250\n"))
+    assert point["A"].tolist() == [0.125, 1.25]
+
+
 def test_a_pair_that_a_long_table_lacks_is_no_price(tmp_path):
     read = read_prices(write(tmp_path, text_of(LONG.reset_index().drop(index=1), index=False)))
     assert read.isna().sum().to_dict() == {"AAPL": 0, "MSFT": 1}
