@@ -156,7 +156,7 @@ def _summarise(found: PolicyCheck, name: str, hidden: int) -> None:
     which = "any symbols" if found.symbols is None else f"{len(found.symbols)} symbols"
     limits = f", except those of {', '.join(found.left_out)}, which are left out," if found.left_out else ""
     fact = f"hard rules{limits} hold together in every state: scales {box}; any signals, any gates, {which}."
-    screen.print(f"Beside the errors above, one fact: the {fact}" if found.errors else f"The {fact}")
+    screen.print(f"In spite of the errors above, the {fact}" if found.errors else f"The {fact}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -35,15 +35,25 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_table(
-    frame: pd.DataFrame, title: str, text: Sequence[str] = (), styles: Sequence[str] = (), stderr: bool = False
+    frame: pd.DataFrame,
+    title: str,
+    text: Sequence[str] = (),
+    styles: Sequence[str] = (),
+    stderr: bool = False,
+    whole_words: Sequence[str] = (),
 ) -> None:
-    """Print a table of strings; the columns in ``text`` are set left, ``styles`` are of the rows."""
+    """Print a table of strings; the columns in ``text`` are set left, those in ``whole_words`` are never wrapped.
+
+    ``styles`` are of the rows.
+    """
     whole = frame.reset_index() if frame.index.name else frame
     words = {*text, frame.index.name}
     table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for name in whole:
         left = name in words
-        table.add_column(str(name), justify="left" if left else "right", overflow="fold", no_wrap=not left)
+        table.add_column(
+            str(name), justify="left" if left else "right", overflow="fold", no_wrap=not left or name in whole_words
+        )
     for number, cells in enumerate(whole.itertuples(index=False)):
         style = styles[number] if number < len(styles) else ""
         table.add_row(*(Text(str(cell)) for cell in cells), style=style)

@@ -66,7 +66,7 @@ def _show(found: pd.DataFrame, a: str, b: str) -> None:
     shown = shown.rename(columns=places)
     shown = shown[["key", "change", "before", "set in", "after", "then in"]]
     styles = [STYLES.get(change, "") for change in found["change"]]
-    print_table(shown, f"{a} → {b}", text=tuple(shown.columns), styles=styles)
+    print_table(shown, f"{a} → {b}", text=tuple(shown.columns), styles=styles, whole_words=("key",))
     counts = found["change"].value_counts()
     console().print(", ".join(f"{count} {change}" for change, count in sorted(counts.items())) + ".")
 

@@ -155,11 +155,11 @@ def check_basis_points(bps: float, name: str) -> None:
     PmxWarning
         When it is more than 200, or above 0 and less than 0.01.
     """
-    what = f"{name} is {bps:g} basis points, that is {1e-4 * bps:.4%} of the traded value on one side"
+    what = f"{name} is {bps:g} basis points, that is {0.01 * bps:.6g} % of the traded value on one side"
     if bps >= 1e4 * COST_REFUSED:
         raise DataError(f"{what}; give basis points: 5 for 0.05 %")
     if bps > 1e4 * COST_WARNED or 0.0 < bps < BPS_WARNED:
-        warn(f"{what}; basis points are meant: 5 for 0.05 %")
+        warn(f"{what}; if that is not meant, give basis points: 5 for 0.05 %")
 
 
 def check_risk_free(rate: float, periods_per_year: float) -> None:

@@ -56,7 +56,7 @@ def test_after_errors_the_proof_is_one_fact_beside_them(pmx_command, config, tmp
     result = pmx_command("check", config)
     assert result.exit_code == 2
     assert "error [files-disagree] the safe minimum is 0.75" in result.stdout
-    assert "Beside the errors above, one fact: the hard rules hold together in every state" in result.stdout
+    assert "In spite of the errors above, the hard rules hold together in every state" in result.stdout
 
 
 def test_a_directory_that_does_not_load_is_a_list_of_findings(pmx_command, config, tmp_path):

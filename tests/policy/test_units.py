@@ -113,10 +113,10 @@ WARNED = {
     ),
     "accounts' small targets": (lambda: many([1.0, 2.0, 3.0]), "the largest of targets is 3,"),
     "a scale of three": (lambda: project(risk_scale={"ts_core": 3.0}), "risk scale of bucket ts_core is 3"),
-    "costs of 5 %": (lambda: backtest(costs=0.05), r"commission_bps is 500 basis points, that is 5\.0000%"),
+    "costs of 5 %": (lambda: backtest(costs=0.05), r"commission_bps is 500 basis points, that is 5 %"),
     "costs as a fraction where basis points are meant": (
         lambda: CostModel(0.0005, 0.0),
-        "basis points are meant: 5 for",
+        "give basis points: 5 for",
     ),
     "an upper bound in percent": (lambda: project(upper=weights(10.0, 10.0, 50.0)), "is 10, .*which limits nothing"),
     "a covariance of a volatility of 400 %": (
