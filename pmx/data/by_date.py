@@ -58,7 +58,7 @@ def read_targets(path: str | Path, buckets: Collection[str] = ()) -> pd.DataFram
     [('core', 'SPY'), ('core', 'BTC/USD')]
     """
     file = Path(path)
-    frame = _checked(read_wide(file, WEIGHTS, percent=True), file)
+    frame = table_by_date(file, WEIGHTS, percent=True)
     frame = frame.set_axis(symbols_as_text(frame.columns, str(file)), axis=1)
     if frame.columns.nlevels > 1:
         return frame
@@ -107,7 +107,7 @@ def read_cash_rate(path: str | Path) -> pd.Series:
     [0.0001]
     """
     file = Path(path)
-    frame = _checked(read_wide(file, RATES, percent=True), file)
+    frame = table_by_date(file, RATES, percent=True)
     if len(frame.columns) != 1:
         raise DataError(f"{file}: has {len(frame.columns)} columns beside the date; give the rate alone")
     rate = frame.iloc[:, 0].rename("cash_rate")
@@ -167,7 +167,24 @@ def warn_of_cash_rate(rate: float, when: str = "") -> None:
         )
 
 
-def _checked(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
+def table_by_date(file: Path, values: tuple[str, ...], *, percent: bool = False) -> pd.DataFrame:
+    """Return a file's numbers by date, ascending, each date and column once.
+
+    Parameters
+    ----------
+    file : Path
+        ``.csv``, ``.csv.gz`` or ``.parquet``.
+    values : tuple of str
+        What the values of a long table may be called.
+    percent : bool
+        Whether 12.5 % may stand for 0.125.
+
+    Raises
+    ------
+    DataError
+        If it holds no values, or a date or a column comes twice.
+    """
+    frame = read_wide(file, values, percent=percent)
     if frame.empty:
         raise DataError(f"{file}: holds no values; give a date column, one more column, and a row")
     if not frame.columns.is_unique:

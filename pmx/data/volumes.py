@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from pmx.arguments import checked
-from pmx.data.by_date import read_targets
+from pmx.data.by_date import table_by_date
+from pmx.data.long_table import VOLUMES
 from pmx.data.notation import as_numbers
 from pmx.data.table import file_format, read_csv_text, read_parquet
 from pmx.errors import DataError
-from pmx.policy.symbols import symbol_text
+from pmx.policy.symbols import symbol_text, symbols_as_text
 
 UNIT = "its average daily value traded, in base currency"
 
@@ -89,7 +90,8 @@ def read_traded_values(path: str | Path) -> pd.DataFrame:
     ----------
     path : path-like
         ``.csv``, ``.csv.gz`` or ``.parquet``, wide: the first column holds dates as ``YYYY-MM-DD``, every other one a
-        symbol; base currency a day. An empty cell is NaN.
+        symbol; or long, with the columns ``date``, ``symbol`` and ``adv``. Base currency a day, never percent. An
+        empty cell is NaN.
 
     Returns
     -------
@@ -109,7 +111,8 @@ def read_traded_values(path: str | Path) -> pd.DataFrame:
     >>> float(read_traded_values(file).loc["2020-01-02", "SPY"])
     31000000000.0
     """
-    frame = read_targets(path)
+    frame = table_by_date(Path(path), VOLUMES)
+    frame = frame.set_axis(symbols_as_text(frame.columns, str(path)), axis=1)
     wrong = (frame < 0.0).to_numpy() | np.isinf(frame.to_numpy(dtype=np.float64))
     if wrong.any():
         row, column = np.argwhere(wrong)[0]

@@ -49,3 +49,11 @@ def test_by_date_a_value_below_zero_is_refused_with_its_place(tmp_path):
     table = read_traded_values(written(tmp_path, "date,A,B\n2020-01-03,2e6,\n2020-01-02,1e6,2e6\n"))
     assert table["A"].tolist() == [1e6, 2e6]
     assert table["B"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("name", ["adv", "value"])
+def test_by_date_a_long_table_is_read_and_percent_is_not(tmp_path, name):
+    text = f"date,symbol,{name}\n2020-01-02,A,1e6\n2020-01-02,B,2e6\n2020-01-03,A,3e6\n2020-01-03,B,4e6\n"
+    assert read_traded_values(written(tmp_path, text)).to_dict("list") == {"A": [1e6, 3e6], "B": [2e6, 4e6]}
+    with pytest.raises(DataError, match=r"A at 2020-01-02: '60%' is not a number"):
+        read_traded_values(written(tmp_path, "date,A\n2020-01-02,60%\n"))
