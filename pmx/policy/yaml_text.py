@@ -66,7 +66,7 @@ class YamlText:
             if node is not None:
                 self.data = self._value(node, root)
         except yaml.YAMLError as error:
-            self.problems.append(_syntax_problem(error, where, root))
+            self.problems.append(_missing_blank(error, text, where, root) or _syntax_problem(error, where, root))
         except RecursionError:
             self.problems.append(Problem(where, root, "is nested too deeply", "write it flat"))
 
@@ -114,6 +114,11 @@ class YamlText:
         self._loader.flatten_mapping(node)  # `<<: *anchor`: merged keys come first, the mapping's own win
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            flow = _FLOW_NO_BLANK.fullmatch(str(key_node.value)) if node.flow_style and value_node.value == "" else None
+            if flow is not None:
+                remedy = f"write `{flow[1]}: {flow[2]}` with a blank after the colon"
+                self._report(key_node, key, f"{flow[0]} has no blank after the colon", remedy)
+                continue
             name = self._key(key_node, key)
             if name is not None:
                 self.lines[f"{key}.{name}"] = key_node.start_mark.line + 1
@@ -161,6 +166,26 @@ def _float(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+#: An entry in braces, and a line, whose key has no blank after the colon.
+_FLOW_NO_BLANK = re.compile(r"(.*[^:]):([-+]?\.?\d\S*)")
+_NO_BLANK = re.compile(r"\s*([A-Za-z_][\w.-]*):([^\s:{}\[\],#]+)\s*(?:#.*)?")
+
+
+def _missing_blank(error: yaml.YAMLError, text: str, where: str, root: str) -> Problem | None:
+    """Return the problem of the last line up to an error that is a key and a value without a blank between them."""
+    mark = getattr(error, "problem_mark", None)
+    problem = str(getattr(error, "problem", ""))
+    if mark is None or ("could not find expected ':'" not in problem and "mapping values are not" not in problem):
+        return None
+    lines = text.splitlines()[: mark.line + 1]
+    for number in range(len(lines), 0, -1):
+        found = _NO_BLANK.fullmatch(lines[number - 1])
+        if found:
+            remedy = f"write `{found[1]}: {found[2]}` with a blank after the colon"
+            return Problem(f"{where}:{number}", root, f"{found[0].strip()} has no blank after the colon", remedy)
+    return None
 
 
 def _syntax_problem(error: yaml.YAMLError, where: str, root: str) -> Problem:

@@ -124,3 +124,24 @@ def test_any_text_gives_data_or_problems(text):
         return value is None or (isinstance(value, str | bool | int | float) and value == value != math.inf)
 
     assert parsed.problems or plain(parsed.data)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a:\n  min_weight:0.60\n  b: 2\n", 2),
+        ("a:\n  x: 1\n  min_weight:0.60  # note\n\n  # more\n  b: 2\n", 3),
+        ("a: 1\nb: {min_weight:0.60}\n", 2),
+        ("a: 1\nb: {c: 1, min_weight:0.60}\n", 2),
+    ],
+)
+def test_a_missing_blank_after_a_colon_is_named_with_its_line(text, line):
+    """Before, the line after it was blamed, or in braces the key had no value."""
+    (problem,) = YamlText(text, "barbell.yml", "barbell").problems
+    assert problem.where == f"barbell.yml:{line}"
+    assert "has no blank after the colon" in problem.what
+    assert problem.remedy == "write `min_weight: 0.60` with a blank after the colon"
+
+
+def test_a_symbol_with_a_colon_and_a_number_is_no_missing_blank():
+    assert YamlText("{HKEX:0700: 0.1, KRX:5930: null}", "x.yml", "x").data == {"HKEX:0700": 0.1, "KRX:5930": None}
