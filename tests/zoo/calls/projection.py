@@ -252,3 +252,6 @@ def _(folder):
 case("projection.Allocation.linear_rules")(
     lambda _: (allocation().linear_rules, {"tangent_at": [allocation().positions]})
 )
+case("projection.Allocation.counted_from")(
+    lambda _: (allocation().counted_from, {"held": BY_POSITION.copy(), "nav": 1024.0, "beside": 0.0})
+)
