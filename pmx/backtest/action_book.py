@@ -35,12 +35,14 @@ class ActionBook:
 
     Attributes
     ----------
+    actions : CorporateActions or None
+        As given.
     days : array of bool, shape (n_dates,)
         Rows on which there is one.
     """
 
     def __init__(self, actions: CorporateActions | None, dates: pd.Index) -> None:
-        self._actions, self._dates = actions, dates
+        self.actions, self._dates = actions, dates
         self.days = np.zeros(len(dates), dtype=bool) if actions is None else actions.days
         self._rows: list[tuple[pd.Timestamp, str, str, float, float, float]] = []
 
@@ -62,9 +64,9 @@ class ActionBook:
             Dividend of one unit, shape (n_symbols,), and what each position got, shape (n,), base currency; 0 on days
             without a split or a dividend.
         """
-        if self._actions is None or not self.days[i]:
+        if self.actions is None or not self.days[i]:
             return 0.0, 0.0
-        ratios, dividends = self._actions.ratios[i], self._actions.dividends[i]
+        ratios, dividends = self.actions.ratios[i], self.actions.dividends[i]
         held = account.held_by_symbol()
         account.split(ratios)
         contributions.split(ratios[account.column])

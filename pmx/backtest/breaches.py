@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,21 @@ ROUNDING = 1e-12
 COLUMNS = ("rule", "hard", "first", "last", "days", "worst_excess", "cause", "cured", "days_to_cure")
 
 
+class Unfilled(NamedTuple):
+    """Orders that a close left without a trade.
+
+    Attributes
+    ----------
+    weights : array, shape (n_slots,)
+        What they were for, signed fractions of NAV; NaN where there was none.
+    volatility : float or None
+        Forecast volatility of what would be held with them filled; None where no rule limits it.
+    """
+
+    weights: Array
+    volatility: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class HeldDays:
     """What was held after each close's trades, and what stood in the way of holding something else.
@@ -33,14 +48,14 @@ class HeldDays:
     weights : array, shape (n_days, n_slots)
         Signed fractions of NAV.
     costs : array, shape (n_days,)
-        Costs of the latest trades up to each close, fraction of NAV.
+        Costs of the trades at each close, fraction of the NAV after them; 0 where nothing was traded.
     scale : array, shape (n_days, n_buckets), or None
         Risk scales; None where nothing was scaled.
     volatility : array, shape (n_days,), or None
         Forecast volatility of the weights; None where no rule limits it.
-    overdue, suspended, lapsed : mapping of day to array of bool, shape (n_slots,)
-        Orders that waited for a close, those of them whose symbol had missed a session of its own, and those that ended
-        with a delisting; days without any are left out.
+    overdue, waiting, lapsed : mapping of day to Unfilled
+        Orders that waited for a close, those of them whose symbol had missed no session of its own, and those that
+        ended with a delisting; days without any are left out.
     decided : array, shape (n_decisions, n_slots)
         Decided weights.
     decided_scale : array, shape (n_decisions, n_buckets), or None
@@ -54,9 +69,9 @@ class HeldDays:
     costs: Array
     scale: Array | None
     volatility: Array | None
-    overdue: dict[int, Flags]
-    suspended: dict[int, Flags]
-    lapsed: dict[int, Flags]
+    overdue: dict[int, Unfilled]
+    waiting: dict[int, Unfilled]
+    lapsed: dict[int, Unfilled]
     decided: Array
     decided_scale: Array | None
     in_force: NDArray[np.intp]
@@ -82,10 +97,9 @@ def breaches(rules: HeldRules, days: HeldDays) -> tuple[pd.DataFrame, pd.DataFra
     spells: list[tuple[Any, ...]] = []
     found = np.flatnonzero(held["days_outside"]).tolist()
     if found:
-        active = _active(rules, days)
-        eased = _eased(rules, days)
+        causes = _causes(rules, days, outside)
         for rule in found:
-            spells += _spells(rules, days, rule, excess[:, rule], active[:, rule], eased[:, rule])
+            spells += _spells(rules, days, rule, excess[:, rule], causes[:, rule])
     names = pd.Index(list(rules.names), name="rule", dtype="str")
     return _table(sorted(spells, key=lambda spell: spell[2]), days.dates.dtype), pd.DataFrame(held, index=names)
 
@@ -127,45 +141,75 @@ def _eased(rules: HeldRules, days: HeldDays) -> Flags:
     return then
 
 
-def _spells(
-    rules: HeldRules, days: HeldDays, rule: int, excess: Array, active: Flags, eased: Flags
-) -> list[tuple[Any, ...]]:
-    """Return the spells of one rule: runs of closes outside it, those within the costs of trading apart.
+def _judged(rules: HeldRules, days: HeldDays, unfilled: dict[int, Unfilled]) -> tuple[Flags, Flags]:
+    """Return where rules are exceeded with some orders filled, and where only costs are why, shape (n_days, n_rules).
 
-    A run of which some closes are within the costs is several spells in a row, all cured at the same close.
+    Costs are why where nothing would be exceeded had a close's trades cost nothing, and from then on as long as no more
+    is exceeded than at that close, the costs of later trades apart, and no more than the latest trades cost.
     """
-    outside = excess > OUTSIDE
-    by_costs = outside & ~active & (excess <= rules.size[rule] * days.costs + OUTSIDE)
-    state = np.where(by_costs, 1, np.where(outside, 2, 0))
-    starts = np.flatnonzero(np.diff(state, prepend=0) != 0)
-    ends = np.append(starts[1:], len(state))
-    inside = np.flatnonzero(state == 0)
-    members = rules.members(rule)
+    uncharged = 1.0 / (1.0 + days.costs)  # NAV after costs ÷ NAV before
+    weights, before = days.weights.copy(), days.weights * uncharged[:, None]
+    volatility = None if days.volatility is None else days.volatility.copy()
+    for day, orders in unfilled.items():
+        some = np.isfinite(orders.weights)
+        weights[day, some] = before[day, some] = orders.weights[some]
+        if volatility is not None and orders.volatility is not None:
+            volatility[day] = orders.volatility
+    excess = rules.excess(weights, days.scale, volatility)
+    free = rules.excess(before, days.scale, None if volatility is None else volatility * uncharged)
+    by_costs = np.zeros(excess.shape, dtype=bool)
+    most = none = np.full(excess.shape[1], OUTSIDE)
+    cost = 0.0
+    for day, paid in enumerate(days.costs.tolist()):
+        if paid > 0.0:
+            cost = paid
+            most = np.where(free[day] <= most + ROUNDING, np.maximum(excess[day], OUTSIDE), none)
+        by_costs[day] = excess[day] <= np.minimum(most, rules.size * cost + OUTSIDE) + ROUNDING
+    outside = excess > OUTSIDE + ROUNDING
+    return outside, outside & by_costs
+
+
+def _causes(rules: HeldRules, days: HeldDays, outside: Flags) -> NDArray[np.object_]:
+    """Return why each rule was exceeded at each close, shape (n_days, n_rules); empty text where it was not."""
+    causes = np.where(outside, DRIFT, "").astype(object)
+    for unfilled, cause in ((days.overdue, SUSPENDED), (days.waiting, WAITING), (days.lapsed, LAPSED)):
+        if unfilled:
+            still, by_costs = _judged(rules, days, unfilled)
+            at = np.zeros((len(outside), 1), dtype=bool)
+            at[list(unfilled)] = True
+            causes[(causes == DRIFT) & ~at & by_costs] = COSTS
+            causes[outside & at & (~still | by_costs)] = cause
+    causes[outside & _judged(rules, days, {})[1]] = COSTS
+    causes[outside & _active(rules, days)] = DECISION
+    # A limit that was lowered stays the reason until what is held is inside, or something else is.
+    row, drift = np.arange(len(outside))[:, None], causes == DRIFT
+    eased = np.maximum.accumulate(np.where(drift & _eased(rules, days), row, -1), axis=0)
+    causes[drift & (eased > np.maximum.accumulate(np.where(drift, -1, row), axis=0))] = LIMIT
+    return causes
+
+
+def _spells(
+    rules: HeldRules, days: HeldDays, rule: int, excess: Array, causes: NDArray[np.object_]
+) -> list[tuple[Any, ...]]:
+    """Return the spells of one rule: runs of closes outside it for one cause."""
+    starts = np.flatnonzero(np.append(causes[:1] != "", causes[1:] != causes[:-1]))
+    ends = np.append(starts[1:], len(causes))
+    inside = causes == ""
     spells = []
     for first, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        if state[first] == 0:
+        if inside[first]:
             continue
-        cause = COSTS if state[first] == 1 else _cause(days, members, range(first, end), active, eased)
-        at = int(np.searchsorted(inside, end))
-        cure = int(inside[at]) if at < len(inside) else None
+        cause = causes[first]
+        later = np.flatnonzero(inside[end:])
+        cured = end + int(later[0]) if len(later) else None
         spells.append(
             (
                 rules.names[rule], bool(rules.hard[rule]), days.dates[first], days.dates[end - 1], end - first,
-                float(excess[first:end].max()), cause, pd.NaT if cure is None else days.dates[cure],
-                pd.NA if cure is None else cure - first,
+                float(excess[first:end].max()), cause, pd.NaT if cured is None else days.dates[cured],
+                pd.NA if cured is None else cured - first,
             )
         )  # fmt: skip
     return spells
-
-
-def _cause(days: HeldDays, members: Flags, span: range, active: Flags, eased: Flags) -> str:
-    """Return why weights were outside a rule over some closes; what kept them there comes first."""
-    if active[span.start : span.stop].any():
-        return DECISION
-    for held_up, cause in ((days.lapsed, LAPSED), (days.suspended, SUSPENDED), (days.overdue, WAITING)):
-        if any((held_up[day] & members).any() for day in span if day in held_up):
-            return cause
-    return LIMIT if eased[span.start] else DRIFT
 
 
 def _table(spells: list[tuple[Any, ...]], dates: Any) -> pd.DataFrame:

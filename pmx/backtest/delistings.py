@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from pmx.data.dates import day
 from pmx.errors import warn
 from pmx.execution import Account
+
+if TYPE_CHECKING:
+    from pmx.data.corporate_actions import CorporateActions
 
 Array = NDArray[np.float64]
 Treatment = Literal["last_mark", "haircut", "hold"]
@@ -79,7 +82,7 @@ class Delistings:
             self._rows.append((i, column, quantity, mark, last, quantity * booked))
         return account.write_down(gone, self._haircut) if self._haircut else None
 
-    def table(self, symbols: tuple[str, ...], stop: int) -> pd.DataFrame:
+    def table(self, symbols: tuple[str, ...], stop: int, actions: CorporateActions | None = None) -> pd.DataFrame:
         """Return one row a symbol that was gone while it was held, see `BacktestResult.delistings`.
 
         Parameters
@@ -88,16 +91,21 @@ class Delistings:
             The columns of the prices.
         stop : int
             The row behind the last of the run.
+        actions : CorporateActions, optional
+            What a unit split into before it traded again counts with it.
         """
         lines = []
         for i, column, quantity, mark, last, value in self._rows:
             later = np.flatnonzero(np.isfinite(self._closes[i:stop, column]))
             again = i + int(later[0]) if len(later) else None
             price = np.nan if again is None else float(self._closes[again, column])
+            became = quantity
+            if again is not None and actions is not None:
+                became *= float(actions.ratios[i + 1 : again + 1, column].prod())
             lines.append(
                 (
                     self._dates[i], symbols[column], self._treatment, quantity, mark, self._dates[last], self._haircut,
-                    value, pd.NaT if again is None else self._dates[again], price, value - quantity * price,
+                    value, pd.NaT if again is None else self._dates[again], price, value - became * price,
                 )
             )  # fmt: skip
         kinds = dict.fromkeys(("quantity", "mark", "haircut", "value", "price_again", "overstated"), "float64")

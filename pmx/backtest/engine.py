@@ -211,7 +211,7 @@ def backtest(
                     run.day(i)
             i += max(lived, 1)
             advance(max(lived, 1))
-    delistings = run.delistings.table(run.account.symbols, run.rows.stop)
+    delistings = run.delistings.table(run.account.symbols, run.rows.stop, run.actions.actions)
     warn_of_delistings(delistings, policy.risk_buckets.portfolio.base_currency, policy.execution.delisting)
     return run.recorder.result(
         run.periods_in_a_year(periods_per_year), run.contributions, run.findings, run.actions.table(), delistings

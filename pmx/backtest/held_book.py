@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from pmx.backtest.breaches import HeldDays, breaches
+from pmx.backtest.breaches import HeldDays, Unfilled, breaches
 from pmx.projection.program import Array
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class HeldBook:
         self._values: list[Array] = []
         self._scale: list[Array] = []
         self._volatility: list[float] = []
-        self._overdue: dict[int, np.ndarray] = {}
-        self._suspended: dict[int, np.ndarray] = {}
-        self._lapsed: dict[int, np.ndarray] = {}
+        self._overdue: dict[int, Unfilled] = {}
+        self._waiting: dict[int, Unfilled] = {}
+        self._lapsed: dict[int, Unfilled] = {}
         self._decided: list[Array] = []
 
     def orders(self, account: Account, orders: Orders) -> None:
@@ -51,11 +51,18 @@ class HeldBook:
             self._volatility.append(volatility)
         day = len(self._values)
         if orders.any and orders.overdue.any():
-            overdue = orders.overdue & (np.abs(orders.weights - weights) > SAME)
-            self._overdue[day] = overdue
-            self._suspended[day] = overdue & (account.bars_stale > 0)[account.column]
+            asked = orders.overdue_for(weights)
+            missed = (account.bars_stale > 0)[account.column]
+            self._note(self._overdue, day, weights, asked, account)
+            self._note(self._waiting, day, weights, np.where(missed, np.nan, asked), account)
         if orders.lapsed.any():
-            self._lapsed[day] = orders.lapsed.copy()
+            self._note(self._lapsed, day, weights, np.where(orders.lapsed, orders.lapsed_weights, np.nan), account)
+
+    def _note(self, into: dict[int, Unfilled], day: int, held: Array, asked: Array, account: Account) -> None:
+        some = np.abs(asked - held) > SAME  # False where nothing was asked
+        if some.any():
+            filled = np.where(some, asked, held)
+            into[day] = Unfilled(np.where(some, asked, np.nan), self._watch.volatility(filled, account))
 
     def hold(self, values: Array) -> None:
         """Record what the positions are worth after a close's trades, shape (n_slots,), base currency."""
@@ -94,11 +101,11 @@ class HeldBook:
         days = HeldDays(
             dates,
             weights,
-            _latest_costs(np.array(rows), worth, fills),
+            _costs(np.array(rows), worth, fills),
             np.array(self._scale) if scaled else None,
             np.array(self._volatility) if self._volatility else None,
             self._overdue,
-            self._suspended,
+            self._waiting,
             self._lapsed,
             np.array(self._decided).reshape(-1, width),
             np.array(scales) if scaled else None,
@@ -129,12 +136,10 @@ class HeldBook:
         return rules
 
 
-def _latest_costs(rows: np.ndarray, nav: Array, fills: Sequence[tuple[int, Fills]]) -> Array:
-    """Return the costs of the latest trades up to each close, fraction of the NAV after them, shape (n_days,)."""
-    paid, traded = np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
+def _costs(rows: np.ndarray, nav: Array, fills: Sequence[tuple[int, Fills]]) -> Array:
+    """Return the costs of each close's trades, fraction of the NAV after them, shape (n_days,)."""
+    paid = np.zeros(len(rows))
     if fills:
         day = np.searchsorted(rows, [row for row, _ in fills])
         np.add.at(paid, day, [float(some.cost.sum()) for _, some in fills])
-        traded[day] = True
-    latest = np.maximum.accumulate(np.where(traded, np.arange(len(rows)), -1))
-    return np.where(latest >= 0, (paid / nav)[latest], 0.0)
+    return paid / nav

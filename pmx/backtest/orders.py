@@ -37,12 +37,15 @@ class Orders:
         Those of them whose symbol had no close when they were due.
     lapsed : array of bool, shape (n,)
         Positions whose order ended with the delisting of their symbol since the last decision.
+    lapsed_weights : array, shape (n,)
+        What these orders were for.
     """
 
     def __init__(self, column: Sequence[int] | NDArray[np.intp]) -> None:
         self._column = np.asarray(column, dtype=np.intp)
         n = len(self._column)
         self.weights, self._side = np.zeros(n), np.zeros(n)
+        self._due_weights = self.lapsed_weights = self.weights
         self.open, self.overdue, self.lapsed = (np.zeros(n, dtype=bool) for _ in range(3))
         self.any = False
 
@@ -88,6 +91,10 @@ class Orders:
             return held
         return np.where(self.open & self._goes(self.weights - held), self.weights, held)
 
+    def overdue_for(self, held: Array) -> Array:
+        """Return what overdue orders were for when they were due, signed fractions of NAV; NaN where none is."""
+        return np.where(self.overdue & self._goes(self._due_weights - held), self._due_weights, np.nan)
+
     def trade(self, account: Account, priced: Flags) -> tuple[Fills, Flags]:
         """Trade what is due and has a close; return what was traded, and which positions went to their weight."""
         at_hand = priced[self._column]
@@ -100,7 +107,7 @@ class Orders:
         self.open = self.open & ~at_hand
         self.weights = np.where(self.open, self.weights, 0.0)
         self._side = np.where(done, 0.0, self._side)
-        self.overdue = self.open.copy()
+        self.overdue, self._due_weights = self.open.copy(), self.weights
         self.any = bool(self.open.any())
         return fills, due
 
@@ -110,6 +117,7 @@ class Orders:
             return
         gone = self.open & delisted[self._column]
         if gone.any():
+            self.lapsed_weights = np.where(gone, self.weights, self.lapsed_weights)
             self.lapsed = self.lapsed | (gone & ((self.weights != 0.0) | (quantities != 0.0)))
             self.open, self.overdue = self.open & ~gone, self.overdue & ~gone
             self.weights, self._side = np.where(gone, 0.0, self.weights), np.where(gone, 0.0, self._side)

@@ -66,11 +66,12 @@ class BacktestResult:
         Where what was held was outside a rule, one row a spell of closes and rule: ``rule``, whether it is ``hard``,
         the ``first`` and ``last`` close and how many ``days`` (closes), the ``worst_excess`` (in units of the rule's
         limit: NAV fractions), the ``cause``, the first close inside the rule again, at which it was ``cured`` (missing
-        if it never was), and the closes from the first to that one, ``days_to_cure``. A spell of which some closes are
-        within the costs is split into several rows, cured at the same close. Causes: ``drift`` of prices; ``waiting``,
-        an order in a position of the rule waited for its symbol's next session; ``suspended``, its symbol missed a
-        session; ``lapsed order``, one ended with a delisting; ``limit``, a risk scale lowered the rule's limit;
-        ``costs``, no more than the costs of the latest trades; ``decision``, the decided weights exceed the rule
+        if it never was), and the closes from the first to that one, ``days_to_cure``. A spell ends where its cause
+        changes; the next is cured at the same close. Causes: ``drift`` of prices; ``waiting``, orders that would have
+        brought what is held inside waited for their symbols' next sessions; ``suspended``, a symbol of such orders
+        missed a session; ``lapsed order``, such orders ended with a delisting; ``limit``, a risk scale lowered the
+        rule's limit; ``costs``, without the costs of the latest trades nothing would have been exceeded at their close,
+        and no more has been since; ``decision``, the decided weights exceed the rule
         themselves, as only soft rules can be.
     contributions : DataFrame, date × cause
         Return of each day over that of cash, before trading costs, by what brought it about, fraction of the NAV a day

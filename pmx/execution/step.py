@@ -150,7 +150,7 @@ def step(
     gated: Mapping[str, str] | None = None,
     adv: Mapping[str, float] | pd.Series | None = None,
 ) -> Step:
-    """Do one whole cycle: scale risk, hear the signals, project their wishes onto the policy.
+    """Do one whole cycle: scale risk, ask the engines for signals, project these onto the policy.
 
     A symbol without a price now keeps its last signals. One that missed more than ``execution.max_stale_bars`` of its
     own sessions (with ``execution.delisting`` ``hold``, one that never had a close), and one too new for a covariance

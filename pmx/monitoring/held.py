@@ -43,9 +43,10 @@ def held_outside(result: BacktestResult) -> Iterator[str]:
         return
     yield paragraph(
         f"{kept} Closes after whose trades a rule was exceeded, by cause. Drift: prices moved what is held. Waiting: "
-        "an order waited for its symbol's next session. Suspended: its symbol missed one. Lapsed order: one ended with "
-        "a delisting. Limit: a risk scale lowered the rule's limit. Costs: no more than the costs of trading. "
-        "Decision: the decided weights exceed a soft rule themselves."
+        "orders that would have brought it inside waited for their symbols' next sessions. Suspended: a symbol of such "
+        "orders missed one. Lapsed order: such orders ended with a delisting. Limit: a risk scale lowered the rule's "
+        "limit. Costs: the costs of the latest trades alone, at their close and until more is exceeded. Decision: the "
+        "decided weights exceed a soft rule themselves."
     )
     yield table(breaches_table(result), text=("rule", "kind", "cause"))
     worst = worst_breaches_table(result)

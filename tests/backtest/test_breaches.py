@@ -9,6 +9,7 @@ import pytest
 import pmx
 from pmx.backtest.breaches import by_cause
 from pmx.monitoring import breaches_table, report_html, safe_weight_line
+from pmx.monitoring.held import lowest_held
 from pmx.policy import Policy
 
 FLOOR, COST = 0.6, 0.001
@@ -182,3 +183,112 @@ def test_a_soft_rule_that_decisions_exceed_is_no_breach_by_drift() -> None:
     assert (spell["first"], spell["days"]) == (dates[1], 4)
     assert pd.isna(spell["cured"])
     assert pd.isna(spell["days_to_cure"])
+
+
+def flat(rows: int = 40) -> pd.DataFrame:
+    return pd.DataFrame(100.0, pd.bdate_range("2020-01-01", periods=rows), SYMBOLS)
+
+
+def floor_spells(prices: pd.DataFrame, targets: dict[int, dict[str, float]], **changes: object) -> pd.DataFrame:
+    """Spells below the floor of targets by row, traded at the next close and left alone in between."""
+    table = pd.DataFrame({prices.index[row]: line for row, line in targets.items()}).T.reindex(columns=SYMBOLS)
+    given = {"schedule": "on_targets", "costs": 0.0} | changes
+    result = pmx.backtest(prices, given.pop("policy", policy()), targets=table.fillna(0.0), **given)
+    spells = result.breaches[result.breaches["rule"] == "barbell.safe.floor"]
+    rows = {key: prices.index.get_indexer(spells[key]).tolist() for key in ("first", "last", "cured")}
+    return spells.assign(**rows).reset_index(drop=True)
+
+
+def listed(spells: pd.DataFrame) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in spells[["cause", "first", "last", "cured"]].to_numpy().tolist()]
+
+
+def test_a_jump_long_after_the_trade_is_drift_however_much_that_trade_cost() -> None:
+    prices = flat(30)
+    paid = 0.3 * 0.01
+    held = 0.3 / (1.0 - paid)
+    # The price at which 40.29 % are at risk: less above the floor than the trade had cost.
+    prices.iloc[10:, 0] *= 0.4029 * (1.0 - held) / (held * (1.0 - 0.4029))
+    [spell] = floor_spells(prices, {0: {"S0": 0.3}}, costs=0.01).to_dict("records")
+    assert spell["worst_excess"] == pytest.approx(0.0029, abs=1e-12)
+    assert spell["worst_excess"] < paid
+    assert (spell["cause"], spell["first"], spell["last"], spell["days"]) == ("drift", 10, 29, 20)
+    result = pmx.backtest(
+        prices, policy(), targets=prices.iloc[:1] * 0.0 + np.eye(10)[0] * 0.3, schedule="on_targets", costs=0.01
+    )
+    assert lowest_held(result)[::2] == ("59.71%", "bad")
+    assert "(drift 20)" in lowest_held(result)[1]
+
+
+def test_costs_are_the_cause_until_prices_take_what_is_held_further() -> None:
+    prices = flat(20)
+    prices.iloc[6:, 0] *= 1.0001
+    spells = floor_spells(prices, {0: {"S0": 0.2, "S6": 0.2}}, costs=0.01)
+    assert listed(spells) == [("costs", 1, 5, -1), ("drift", 6, 19, -1)]
+    assert spells["worst_excess"][0] == pytest.approx(0.4 / (1.0 - 0.4 * 0.01) - 0.4, abs=1e-12)
+    result = pmx.backtest(
+        prices.iloc[:6], policy(), targets=prices.iloc[:1] * 0.0 + 0.2 * np.eye(10)[[0, 6]].sum(axis=0), costs=0.01,
+        schedule="on_targets",
+    )  # fmt: skip
+    assert lowest_held(result)[2] == ""
+
+
+def test_drift_follows_costs_in_a_spell_of_its_own() -> None:
+    prices = flat(20)
+    prices.iloc[6:, 0] *= 1.002  # 20 % become 20.04 %, or 0.024 % over the floor by themselves
+    before = {"S0": 0.2, "S6": 0.2}
+    spells = floor_spells(prices, {0: before, 6: {"S0": 0.1, "S6": 0.1}}, costs=0.0)
+    assert listed(spells) == [("drift", 6, 6, 7)]
+    # The trades of row 7 cut both: with costs nothing is left of the breach, of which they were no cause.
+    spells = floor_spells(prices, {0: before, 6: {"S0": 0.1, "S6": 0.1}}, costs=0.001)
+    assert listed(spells) == [("costs", 1, 5, 7), ("drift", 6, 6, 7)]
+
+
+@pytest.mark.parametrize("stale", [60, 1])
+def test_a_buy_that_waits_does_not_turn_drift_into_a_suspension(stale: int) -> None:
+    """S1 is to be bought and has no close for two rows, or is delisted; meanwhile S0 is 6.2 % over for eight closes."""
+    prices = flat()
+    prices.iloc[11:13, 1] = np.nan
+    prices.iloc[12:20, 0] *= 1.0 + (0.462 - 0.38) / (1.0 - 0.462) / 0.2  # with it 46.2 % are at risk
+    at = {"S0": 0.2, "S6": 0.18}
+    few = policy().override({"execution.max_stale_bars": stale})
+    spells = floor_spells(prices, {0: at, 10: at | {"S1": 1e-4}}, policy=few)
+    assert set(spells["cause"]) == {"drift"}
+    assert (spells["first"].min(), spells["last"].max(), spells["days"].sum()) == (12, 19, 8)
+    assert spells["worst_excess"].max() == pytest.approx(0.062, abs=2e-4)
+
+
+def test_a_spell_is_split_where_prices_take_over_from_an_order_that_waits() -> None:
+    prices = flat()
+    prices.iloc[11:14, 0] = np.nan  # the cut of S0, due at row 11, waits for row 14
+    change = {0: {"S0": 0.2, "S6": 0.1}, 10: {"S0": 0.1, "S6": 0.25}}
+    spells = floor_spells(prices, change)
+    assert listed(spells) == [("suspended", 11, 13, 14)]
+    assert spells["worst_excess"][0] == pytest.approx(0.05, abs=1e-12)
+    # From row 12 on S6 alone takes what is held over the floor, also with S0 cut; row 16 decides anew.
+    prices.iloc[12:, 6] *= 1.5
+    spells = floor_spells(prices, change | {16: {"S0": 0.1, "S6": 0.1}})
+    assert listed(spells) == [("suspended", 11, 11, 17), ("drift", 12, 16, 17)]
+    assert spells["days_to_cure"].tolist() == [6, 5]
+
+
+def test_a_cut_that_waits_is_a_suspension_also_where_the_other_trades_cost() -> None:
+    prices = flat()
+    prices.iloc[11:14, 0] = np.nan
+    change = {0: {"S0": 0.2, "S6": 0.1}, 10: {"S0": 0.1, "S6": 0.3}}
+    spells = floor_spells(prices, change, costs=0.01)
+    assert listed(spells)[0] == ("suspended", 11, 13, -1)  # costs are left
+    assert spells["cause"].tolist()[1:] == ["costs"]
+
+
+def test_drift_that_is_less_than_the_costs_of_another_symbols_late_trade_is_drift() -> None:
+    """S1 was to be bought at row 11 and is at row 13, for 0.05 % of NAV in costs; S0 drifts 0.03 % over at row 13."""
+    prices = flat(20)
+    prices.iloc[11:13, 1] = np.nan
+    prices.iloc[13:, 0] *= 1.0 + 0.0003 / 0.6 / 0.2
+    start = {0: {"S0": 0.19, "S6": 0.15}, 10: {"S0": 0.2, "S6": 0.15, "S1": 0.05}}
+    spells = floor_spells(prices, start, costs=0.01)
+    assert listed(spells) == [("drift", 13, 19, -1)]
+    assert spells["worst_excess"][0] < 0.05 * 0.01 + 0.0004
+    prices.iloc[13:, 0] = 100.0
+    assert listed(floor_spells(prices, start, costs=0.01)) == [("costs", 13, 19, -1)]

@@ -218,3 +218,22 @@ def test_the_command_line_says_it_and_writes_it(tmp_path, monkeypatch):
     assert "it traded again on 2020-01-31 at 93.84" in result.stdout
     assert "warning: held without prices" in result.stderr
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["closes"] == 40
+
+
+@pytest.mark.parametrize(("treatment", "sign"), [("hold", 1.0), ("last_mark", 1.0), ("last_mark", -1.0)])
+def test_a_split_before_it_trades_again_counts(treatment, sign):
+    """1,980.1964 at 27.25 become 7,920.79 by a 4:1 split on a day without a close, and are worth 30 each."""
+    table = pd.DataFrame({"SHARE": 27.25, "OTHER": 50.0}, index=DATES)
+    table.loc[DATES[10:22], "SHARE"] = np.nan
+    table.loc[DATES[22:], "SHARE"] = 30.0
+    policy = pmx.load_policy(overrides=OFF | {"execution.delisting": treatment})
+    # One before the position is noted, which its quantity has in it, one after, and one on the day it trades again.
+    splits = pd.DataFrame({"date": DATES[[12, 18, 22]], "symbol": "SHARE", "ratio": [0.5, 4.0, 2.0]})
+    weight = sign * 1_980.1964 * 27.25 / 1e6
+    targets = pd.DataFrame({"SHARE": [weight]}, index=DATES[:1])
+    for given, units in ((splits.iloc[[1]], 4.0), (splits, 4.0)):
+        with pytest.warns(PmxWarning):
+            result = pmx.backtest(table, policy, targets=targets, splits=given)
+        [row] = result.delistings.to_dict("records")
+        assert row["overstated"] == pytest.approx(sign * 1_980.1964 * (27.25 - units * 30.0), rel=1e-9)
+        assert row["overstated"] == pytest.approx(sign * -183_663.2, abs=0.1)

@@ -100,6 +100,7 @@ def test_an_order_over_a_weekend_waits_and_one_over_a_missed_session_is_suspende
         }
     )  # fmt: skip
     result = pmx.backtest(prices, policy, targets=pd.DataFrame({"SHARE": [0.05]}, index=DATES[:1]), costs=0.0)
-    [spell] = result.breaches[result.breaches["rule"].str.startswith("cash")].to_dict("records")
-    assert (spell["cause"], spell["first"]) == (cause, pd.Timestamp("2001-09-07"))
-    assert spell["cured"] == pd.Timestamp("2001-09-11" if shut else "2001-09-10")
+    spells = result.breaches[result.breaches["rule"].str.startswith("cash")]
+    assert spells["cause"].tolist() == ["drift", "waiting", "suspended"][: 2 + len(shut)]
+    assert (spells["cause"].iloc[-1], spells["first"].iloc[0]) == (cause, pd.Timestamp("2001-09-07"))
+    assert (spells["cured"] == pd.Timestamp("2001-09-11" if shut else "2001-09-10")).all()
