@@ -101,7 +101,9 @@ def _line(universe: Universe, limit: Limit) -> tuple[str, ...]:
     symbol = limit.name.removeprefix("symbol.").removesuffix(".cap")
     if not limit.name.startswith("symbol.") or universe.policy.barbell.symbol_caps.get(symbol) == limit.bound:
         return limit.name, "lower" if limit.lower else "upper"
-    return "symbols", limit.source, f"{limit.bound!r}"
+    general = (universe.policy.source(f"barbell.{role}_bucket.max_per_position") for role in ("risk", "safe"))
+    source = next((line for line in general if limit.source.startswith(line)), limit.source)  # it may name a looser one
+    return "symbols", source, f"{limit.bound!r}"
 
 
 def _finding(region: Region, idle: Idle) -> Finding:

@@ -242,5 +242,5 @@ def check_volatilities(covariance: Array, symbols: list[str]) -> None:
         a, b = beyond[0].tolist()
         raise DataError(
             f"the covariance of {symbols[a]} and {symbols[b]} is {covariance[a, b]:.4g}, above {bound[a, b]:.4g}, the "
-            "product of their volatilities, so it is not positive semidefinite; estimate it again"
+            "product of their volatilities, so it is not positive semidefinite; shrink it, or estimate it again"
         )

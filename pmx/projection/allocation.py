@@ -341,7 +341,8 @@ class Allocation:
                     hard.append(np.array([True]))
         turnover = p.turnover_max if np.isinf(p.turnover_penalty) else np.inf
         return LinearRules(
-            tuple(names), np.vstack(A), np.concatenate(lo), np.concatenate(hi), np.concatenate(hard), p.lower, p.upper,
+            tuple(names), _not_to_be_written(np.vstack(A)), np.concatenate(lo), np.concatenate(hi),
+            np.concatenate(hard), p.lower, p.upper,
             p.sign, p.previous, turnover,
         )  # fmt: skip
 
@@ -474,3 +475,9 @@ def _risk_row(solved: Solved) -> Array | None:
         if rule.name == "barbell.safe.floor":
             return np.asarray(program.A[rule.index])
     return None
+
+
+def _not_to_be_written(rows: Array) -> Array:
+    """Return an array that nobody can change in place."""
+    rows.setflags(write=False)
+    return rows

@@ -128,8 +128,9 @@ def test_an_answer_cannot_be_changed_and_does_not_change_with_its_input():
 def test_budgets_switched_off_make_relative_weights_fractions_of_nav():
     barbell_only = pmx.load_policy(overrides={"risk_buckets.enabled": False})
     wish = position_series({("ts_core", "SP500"): 0.08})
-    for scale in (None, {"ts_core": 0.1}):
-        assert pmx.solve(barbell_only, wish, risk_scale=scale).positions.iloc[0] == pytest.approx(0.08, abs=1e-9)
+    assert pmx.solve(barbell_only, wish).positions.iloc[0] == pytest.approx(0.08, abs=1e-9)
+    with pytest.raises(DataError, match="risk_scale= would scale nothing"):
+        pmx.solve(barbell_only, wish, risk_scale={"ts_core": 0.1})
 
 
 @pytest.mark.parametrize("weights", [None, [0.1], {"A": "much"}, pd.Series([0.1, 0.2], index=["A", "A"])])

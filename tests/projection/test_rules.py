@@ -302,6 +302,7 @@ def test_a_rule_alone(case):
     assert allocation.status is Status.OPTIMAL
 
 
+@pytest.mark.filterwarnings("ignore:adv= has no effect")
 @pytest.mark.parametrize("case", ALONE.values(), ids=ALONE)
 def test_without_its_limit_the_rule_is_absent(case):
     """The same wishes and data under a policy without the limit come back as they are."""

@@ -233,7 +233,7 @@ def test_one_router_answers_for_other_positions_each_time() -> None:
     ("signals", "parts"),
     [
         ([say("SPY"), say("SPY", strength=0.1)], ["'SPY'", "'time_series_core'", "twice"]),
-        ([say("SPY", "horoscope")], ["'SPY'", "'horoscope'", "unknown", "ml_secondary"]),
+        ([say("SPY", "horoscope")], ["'SPY'", "'horoscope'", "unknown", "add it to signal_routing_config.yml"]),
         (["SPY"], ["'SPY'", "str", "pmx.Signal"]),
     ],
 )

@@ -162,6 +162,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:adv= has no effect")
 @pytest.mark.parametrize(("rule", "change"), CHANGES, ids=[f"{rule} {change}" for rule, change in CHANGES])
 def test_what_was_solved_under_another_policy_is_refused(honest, tmp_path, rule, change):
     """Either way: a rule that is tighter or looser, softer or harder, at another price, left out or added."""

@@ -41,7 +41,6 @@ class Secret:
 
     __slots__ = ("__key",)
 
-    @checked
     def __init__(self, key: str) -> None:
         if not isinstance(key, str) or not _KEY.fullmatch(key):
             del key  # a key with a blank too many is still a key

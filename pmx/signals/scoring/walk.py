@@ -114,7 +114,7 @@ def walk_forecaster(
     return walk.forecasts(rows)
 
 
-@checked
+@checked(elsewhere=["engine"])
 def walk_engine(
     engine: ForecastingEngine,
     prices: pd.DataFrame,

@@ -338,7 +338,7 @@ def test_the_diagnostics_say_why() -> None:
         (lambda p: p.iloc[::-1], "sort the dates"),
         (lambda p: p.set_axis(["A", "A", "C"], axis=1), "'A' has two columns"),
         (lambda p: p.assign(B=0.0), "price of 'B' on 2015-01-01 .* is 0.0"),
-        (lambda p: p.assign(B="x"), "not a number"),
+        (lambda p: p.assign(B="x"), "B holds str values, not numbers"),
         (lambda p: p.rename(columns={"C": "D"}), "no round-trip cost for 'D'"),
     ],
 )
