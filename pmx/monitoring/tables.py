@@ -23,6 +23,8 @@ LEAST = 5e-5
 EARNED = ("saved", "cost", "contribution")
 #: What a cell says where there is no number.
 NONE = "–"
+#: How a limit of each side is written.
+RELATION = {"max": "≤", "min": "≥", "both": "="}
 
 Format = Callable[[float], str]
 
@@ -151,8 +153,7 @@ def data_table(findings: pd.DataFrame) -> pd.DataFrame:
 
 def _limit(reading: RuleReading) -> tuple[str, str, str]:
     """Return bound, value and slack of a rule."""
-    below = math.isclose(reading.bound - reading.value, reading.slack, rel_tol=0.0, abs_tol=1e-12)
-    return f"{'≤' if below else '≥'} {percent(reading.bound)}", percent(reading.value), percent(reading.slack)
+    return f"{RELATION[reading.side]} {percent(reading.bound)}", percent(reading.value), percent(reading.slack)
 
 
 def own_limits(allocation: Allocation) -> dict[str, tuple[str, str, str]]:

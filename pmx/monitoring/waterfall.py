@@ -276,6 +276,8 @@ def _moved(move: Array) -> str:
 
 def _about(rule: RuleReading) -> str:
     words = [rule.source, "hard" if rule.hard else "soft"]
+    if rule.side != "max":
+        words.append(f"{'at least' if rule.side == 'min' else 'exactly'} {level(rule.bound)}")
     if rule.shadow_price > 0.0:
         words.append(f"shadow price {price(rule.shadow_price)}" + ("" if rule.unique else ", one of several"))
     if rule.violation > 0.0 and not rule.hard:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,9 @@ COST = -2
 TURNOVER_COST = "turnover.cost"
 
 
+Side = Literal["max", "min", "both"]
+
+
 class RuleReading(NamedTuple):
     """One rule at one answer.
 
@@ -67,6 +70,8 @@ class RuleReading(NamedTuple):
     unique : bool
         Whether no other price explains the answer. Where others do, the prices shown are the ones with the smallest
         sum of squares.
+    side : {"max", "min", "both"}
+        Which limit ``bound`` is: ``value`` may be no more, no less, or is to be exactly that.
     """
 
     name: str
@@ -80,6 +85,7 @@ class RuleReading(NamedTuple):
     violation: float
     implied_by: str
     unique: bool
+    side: Side
 
 
 class RuleFigures(NamedTuple):
@@ -236,6 +242,7 @@ def _read(
         violation=max(0.0, -slack),
         implied_by=implied_by,
         unique=unique,
+        side="both" if hi == lo else "max" if hi - value <= value - lo else "min",
     )
 
 

@@ -57,7 +57,7 @@ def _positions(allocation: Allocation) -> Iterator[str]:
     """Yield a line for each position that does not get what it wanted; one for all that miss it by next to nothing."""
     table, prohibited = allocation.attribution, _prohibited(allocation)
     rules = [column for column in table.columns if column not in ("target", "weight")]
-    gave_way = {rule.name for rule in _overrun(allocation)}
+    gave_way, least = {rule.name for rule in _overrun(allocation)}, _least(allocation)
     values = table.to_numpy()
     slight: list[float] = []
     for j, ((bucket, symbol), row) in enumerate(zip(allocation.index.tolist(), values, strict=True)):
@@ -66,10 +66,20 @@ def _positions(allocation: Allocation) -> Iterator[str]:
             slight += [abs(weight - target)] if abs(weight - target) > ROUNDING else []
             continue
         moves = {name: float(v) for name, v in zip(rules, row[1:-1], strict=True) if v}
-        reasons = prohibited.get(j) or ", ".join(_reasons(_worth_a_word(moves), gave_way))
+        reasons = prohibited.get(j) or ", ".join(_reasons(_worth_a_word(moves), gave_way, least))
         yield f"{bucket}/{symbol} wanted {target:.2%}, gets {weight + 0.0:.2%}: {reasons}"
     if math.fsum(slight) >= WORTH_A_WORD:
         yield f"{len(slight):,} positions changed by less than 0.01% each, {math.fsum(slight):.2%} in all."
+
+
+def _least(allocation: Allocation) -> dict[str, float]:
+    """Return the lower limits of rules on one position that press on it from below, by rule."""
+    records = () if allocation.program is None else allocation.program.rules
+    return {
+        reading.name: reading.bound
+        for rule, reading in zip(records, allocation.readings, strict=True)
+        if rule.kind == "bound" and len(rule.members) == 1 and reading.binding and reading.side == "min"
+    }
 
 
 def _prohibited(allocation: Allocation) -> dict[int, str]:
@@ -106,7 +116,7 @@ def _worth_a_word(moves: dict[str, float]) -> dict[str, float]:
     return told
 
 
-def _reasons(moves: dict[str, float], gave_way: set[str]) -> Iterator[str]:
+def _reasons(moves: dict[str, float], gave_way: set[str], least: dict[str, float]) -> Iterator[str]:
     """Yield what each rule moved.
 
     A rule that gave way at its penalty pulls with all of it, and what it gave way to pulls back as hard: two large
@@ -118,7 +128,7 @@ def _reasons(moves: dict[str, float], gave_way: set[str]) -> Iterator[str]:
     drowned = len(sides) > 1 and min(abs(pulling), abs(net - pulling)) > DROWNED * abs(net)
     for name, move in moves.items():
         if not (drowned and name in sides):
-            yield f"{name} {move:+.2%}"
+            yield f"{name} {move:+.2%}" + (f" (at least {least[name]:.2%})" if name in least else "")
     if drowned:
         against = " and ".join(name for name in sides if name not in gave_way)
         yield f"{' and '.join(name for name in sides if name in gave_way)} against {against} {net:+.2%}"
@@ -143,10 +153,11 @@ def _in_the_way(allocation: Allocation, overrun: RuleReading, *, below: bool) ->
     for reading in allocation.readings:
         other = records[reading.name]
         outranked = not reading.hard and (other.rank <= mine.rank or reading.violation > RELAXED_ABOVE)
-        from_above = reading.slack == reading.bound - reading.value
+        sides = ("max", "min") if reading.side == "both" else (reading.side,)
+        presses_down = {(side == "max") != other.complement for side in sides}
         if reading.name == overrun.name or outranked or not reading.binding or reading.implied_by:
             continue
-        if from_above == below and bool((seen & _seen(program, other)).any()):
+        if (below != mine.complement) in presses_down and bool((seen & _seen(program, other)).any()):
             found.append(reading.name)
     return found
 

@@ -71,6 +71,31 @@ def test_rules_say_which_way_they_limit(allocation):
     assert table.loc["leverage.gross", "shadow price"] == NONE
 
 
+def test_a_limit_from_below_without_room_is_shown_as_one(tmp_path):
+    policy = pmx.load_policy(overrides={"execution.liquidity.participation": 0.1})
+    held, traded = pd.Series({"GE": 0.04}), pd.Series({"GE": 20_000.0})
+    journal = tmp_path / "journal.jsonl"
+    given = {"previous": held, "adv": traded, "nav": 1e6}
+    sells = pmx.project_to_feasible(pd.Series({"GE": 0.0}), policy, **given, journal=journal)
+    buys = pmx.project_to_feasible(pd.Series({"GE": 0.08}), policy, **given)
+    # A tenth of 20,000 a day is 0.2 % of NAV.
+    bounds = [rules_table(answer).set_index("rule").loc["liquidity.GE", "bound"] for answer in (sells, buys)]
+    assert bounds == ["≥ 3.80%", "≤ 4.20%"]
+    assert [answer.rules.loc["liquidity.GE", "side"] for answer in (sells, buys)] == ["min", "max"]
+    assert "GE wanted 0.00%, gets 3.80%: liquidity.GE +3.80% (at least 3.80%)" in sells.explain()
+    page = pmx.monitoring.explanation_html(sells)
+    assert "≥ 3.80%" in page
+    assert "soft \\u00b7 at least 3.80%" in page
+    assert pmx.verify.verify(journal).accepted
+
+
+def test_a_limit_from_both_sides_is_an_equation():
+    own = {"risk_buckets.custom_rules": {"own": {"symbols": {"SP500": 1.0}, "min": 0.05, "max": 0.05}}}
+    allocation = pmx.project_to_feasible(WISH, pmx.load_policy(overrides=own))
+    assert rules_table(allocation).set_index("rule").loc["custom.own", "bound"] == "= 5.00%"
+    assert allocation.rules.loc["custom.own", "side"] == "both"
+
+
 def test_a_soft_rule_that_gave_way_says_so():
     allocation = pmx.project_to_feasible({"SP500": 0.01}, pmx.load_policy())
     assert rules_table(allocation).set_index("rule").loc["barbell.safe.cap", "binding"] == "gave way"

@@ -154,7 +154,7 @@ def test_the_rules_table_and_the_readings_are_the_same():
         assert tuple(allocation.rules.loc[reading.name]) == reading[1:]
     assert list(allocation.rules.columns) == [
         "source", "hard", "bound", "value", "slack", "shadow_price", "binding", "violation", "implied_by",
-        "unique",
+        "unique", "side",
     ]  # fmt: skip
 
 
