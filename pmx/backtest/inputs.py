@@ -78,6 +78,8 @@ def target_frame(targets: pd.DataFrame, policy: Policy, prices: pd.DataFrame, zo
     symbols = list(frame.columns.get_level_values(-1))
     if not symbols:
         raise DataError("targets has no column; give one for each symbol, or leave targets out")
+    if frame.empty:
+        raise DataError("targets has no row; give one for each date on which targets change, or leave targets out")
     for symbol in symbols:
         if symbol not in prices.columns:
             meant = near(str(symbol), [str(name) for name in prices.columns])

@@ -52,6 +52,7 @@ def price(value: float) -> str:
 
 #: Key of a metric, what it is called, how it is written.
 METRICS: tuple[tuple[str, str, Format], ...] = (
+    ("total_return", "Total return", percent),
     ("annualized_return", "Annualised return", percent),
     ("annualized_volatility", "Annualised volatility", percent),
     ("sharpe_ratio", "Sharpe ratio", ratio),
