@@ -260,10 +260,12 @@ def test_a_suspended_position_keeps_its_rule_broken_until_it_trades() -> None:
     prices.loc[dates[4:7], "B"] = np.nan
     result = pmx.backtest(prices, policy(), targets=pd.DataFrame({"A": [0.2], "B": [0.2]}, dates[:1]))
     floor = result.breaches[result.breaches["rule"] == "barbell.safe.floor"]
-    [spell] = floor.to_dict("records")
-    assert (spell["first"], spell["last"], spell["cured"]) == (dates[3], dates[6], dates[7])
-    assert (spell["days"], spell["days_to_cure"], spell["cause"]) == (4, 4, "suspended")
-    assert spell["worst_excess"] == pytest.approx(0.6 / 1.2 - 0.4)
+    drift, spell = floor.to_dict("records")  # B doubles at the fourth close, and has none at the next three
+    assert (drift["first"], drift["last"], drift["cured"], drift["cause"]) == (dates[3], dates[3], dates[7], "drift")
+    assert (spell["first"], spell["last"], spell["cured"]) == (dates[4], dates[6], dates[7])
+    assert (spell["days"], spell["days_to_cure"], spell["cause"]) == (3, 3, "suspended")
+    assert drift["worst_excess"] == pytest.approx(0.6 / 1.2 - 0.4)
+    assert spell["worst_excess"] == pytest.approx(0.4 / 3 + 0.4 / 1.2 - 0.4)  # A's part of the cut has been sold
     assert held(result, prices).sum(axis=1).iloc[7:].max() <= 0.4 + 1e-9
     assert result.trades[result.trades["symbol"] == "B"]["date"].tolist() == [dates[1], dates[7]]
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from pmx.arguments import checked
 from pmx.errors import DataError, SignalError
+from pmx.signals.asking import checked_engines
 from pmx.signals.forecasting import ForecastBundle
 from pmx.signals.forecasting.types import Forecaster
 from pmx.signals.scoring.forecasts import Forecasts
@@ -149,8 +150,11 @@ def walk_engine(
     Raises
     ------
     SignalError
-        If the engine's ``diagnostics`` lack what it expects.
+        If it is no engine, or its ``diagnostics`` lack what it expects.
     """
+    if isinstance(engine, str):
+        raise SignalError(f"engine {engine!r} is a name, not an engine; make it with pmx.execution.default_engines")
+    checked_engines([engine])
     step, symbols = _step(horizon, every), [str(symbol) for symbol in prices.columns]
     rows: dict[str, list[_Said]] = {symbol: [] for symbol in symbols}
     seconds = 0.0
