@@ -365,8 +365,13 @@ class Allocation:
         Raises
         ------
         DataError
-            When the allocation does not say what it was solved with, or a position has no size within its bounds.
+            When the allocation does not say what it was solved with, a position has no size within its bounds, ``held``
+            names one twice, or ``nav`` is not above zero.
         """
+        if held.index.nlevels != 2 or not held.index.is_unique:
+            raise DataError("held must be indexed by (bucket, symbol), each position once; add up what is there twice")
+        if not 0.0 < nav < np.inf:
+            raise DataError(f"nav is {nav!r}; give the net asset value, above zero, in base currency")
         p, symbols = self.program, self.index.get_level_values("symbol").tolist()
         now = held.reindex(self.index, fill_value=0.0).to_numpy(dtype=np.float64)
         if p is None:
