@@ -252,7 +252,8 @@ def _why_nothing(result: BacktestResult) -> str:
     """Return why there was no trade, as far as the signals tell."""
     signals = result.signals
     if signals.empty:
-        return "no row of targets is in the run or all are zero, or no engine gave a signal (pmx signals says why)"
+        nothing = "no row of targets is in the run or all are zero"
+        return f"{nothing}, or no engine gave a signal (pmx signals says why not)"
     if signals["kept"].any():
         return "the signals that were kept asked for nothing that is not held, or the rules left no room for it"
     why = signals["why"].str.replace(r"^(edge|confidence) \S+ <", r"\1 <", regex=True).mode()[0]

@@ -269,7 +269,7 @@ def test_no_price_after_a_day_changes_a_contribution_up_to_it(kind: str) -> None
 
 def test_nothing_was_decided_so_nothing_was_earned() -> None:
     prices, targets, _ = market(seed=1, days=10)
-    result = pmx.backtest(prices, KINDS["caps"][0], targets=targets.iloc[:0])
+    result = pmx.backtest(prices, KINDS["caps"][0], targets=targets.iloc[:1], start=prices.index[3])
     assert list(result.contributions.columns) == [TARGET, WEIGHT]
     assert (result.contributions == 0.0).all(axis=None)
     assert result.contributions_by_year.empty
